@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package release
+
+// Outcome is what a gate decided.
+type Outcome string
+
+// Outcomes, best first. The zero value is no decision and must never be read as a pass.
+const (
+	Pass Outcome = "pass"
+	Warn Outcome = "warn"
+	Fail Outcome = "fail"
+)
+
+// Risk is how much is at stake when the commit ships; snapshot and backup protect by it.
+type Risk string
+
+// Risks, least first.
+const (
+	RiskNone     Risk = "none"
+	RiskLow      Risk = "low"
+	RiskMedium   Risk = "medium"
+	RiskHigh     Risk = "high"
+	RiskCritical Risk = "critical"
+)
+
+// Mode says whether a decision binds.
+type Mode string
+
+// Modes.
+const (
+	// Enforce lets a failing decision close the gate.
+	Enforce Mode = "enforce"
+	// Audit lowers findings to warnings. An unusable scan fails all the same.
+	Audit Mode = "audit"
+)
+
+// A Decision is the gate's answer about one commit, with everything that explains it.
+type Decision struct {
+	Outcome Outcome `json:"outcome"`
+	Risk    Risk    `json:"risk"`
+	Mode    Mode    `json:"mode"`
+
+	// Reasons stand for what decided, worst first; a pass has one too.
+	Reasons []string `json:"reasons"`
+
+	// Policy names where the rules came from ("built-in", or a file and its digest).
+	Policy string `json:"policy"`
+
+	Scans []ScanSummary `json:"scans"`
+
+	// Judgements are the findings with what was decided about each, worst first.
+	Judgements []Judgement `json:"judgements,omitempty"`
+
+	Waivers []WaiverUse `json:"waivers,omitempty"`
+}
+
+// Verb is what a policy does with one finding.
+type Verb string
+
+// Verbs.
+const (
+	Block  Verb = "block"
+	Notice Verb = "notice"
+	Allow  Verb = "allow"
+	Waive  Verb = "waive"
+)
+
+// A Judgement is one finding and what the policy says of it, and why.
+type Judgement struct {
+	Finding Finding `json:"finding"`
+	Verb    Verb    `json:"verb"`
+	// Because names the line of the policy that decided, for a person.
+	Because string `json:"because"`
+}
+
+// A ScanSummary is a scan without its findings: what later questions need.
+type ScanSummary struct {
+	File         string       `json:"file"`
+	Digest       string       `json:"digest,omitempty"`
+	Tool         string       `json:"tool"`
+	Version      string       `json:"version,omitempty"`
+	Category     string       `json:"category,omitempty"`
+	Completeness Completeness `json:"completeness"`
+	Notes        []string     `json:"notes,omitempty"`
+	Rules        []string     `json:"rules,omitempty"`
+	Findings     int          `json:"findings"`
+}
+
+// A WaiverUse tells what a waiver did in a decision.
+type WaiverUse struct {
+	Waiver string `json:"waiver"`
+	Owner  string `json:"owner"`
+	// Findings is how many findings it accepted; 0 is an unused waiver.
+	Findings int `json:"findings"`
+	// DaysLeft until it expires; negative when it has expired.
+	DaysLeft int  `json:"days_left"`
+	Expired  bool `json:"expired,omitempty"`
+}

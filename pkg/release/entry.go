@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package release
+
+import "time"
+
+// Format is the version of the catalog's objects that this program writes.
+const Format = 1
+
+// State says how a step ended.
+type State string
+
+// States.
+const (
+	Done      State = "done"      // all that was asked
+	Partial   State = "partial"   // some of it; the rest is in Error
+	Failed    State = "failed"    // nothing usable, or the gate's decision is fail
+	Cancelled State = "cancelled" // stopped from outside
+	Started   State = "started"   // deploy start: an event, not a result
+)
+
+// A Subject is what a run is about; it is the same in all entries of a run.
+type Subject struct {
+	App         string `json:"app"`
+	Environment string `json:"environment"`
+	Run         string `json:"run"`
+	Commit      Commit `json:"commit"`
+	// Head is the pull request's head where it differs from Commit; Tree is the commit's tree.
+	Head        Commit `json:"head,omitempty"`
+	Tree        Commit `json:"tree,omitempty"`
+	Repository  string `json:"repository,omitempty"`   // owner/name
+	PullRequest int    `json:"pull_request,omitempty"` // 0: none known
+	RunURL      string `json:"run_url,omitempty"`
+}
+
+// An Entry is the immutable object that one step leaves in the catalog. Exactly one of
+// the pointers below Error is set, fitting Step.
+type Entry struct {
+	Format int    `json:"format"`
+	ID     string `json:"id"` // a ULID: its time is when the entry was written
+	Subject
+	Step  string    `json:"step"`
+	State State     `json:"state"`
+	Began time.Time `json:"began"`
+	Ended time.Time `json:"ended"`
+	// Previous is the SHA-256 of the entry before this one in its run, "" for the first.
+	Previous string `json:"previous,omitempty"`
+	// Error is the step's error as a person read it, "" when it had none.
+	Error string `json:"error,omitempty"`
+	Hint  string `json:"hint,omitempty"`
+
+	Decision   *Decision   `json:"decision,omitempty"`
+	Protection *Protection `json:"protection,omitempty"`
+	TLS        *TLS        `json:"tls,omitempty"`
+	Deploy     *Deploy     `json:"deploy,omitempty"`
+	Report     *Report     `json:"report,omitempty"`
+
+	// Version is the program's version; Seconds that were waiting, not work, are in Waited.
+	Version string  `json:"version,omitempty"`
+	Waited  float64 `json:"waited_seconds,omitempty"`
+}
+
+// A Deploy is what is known of the deploy itself.
+type Deploy struct {
+	// Command is how it was started, for people; "" when a pipeline deploys by itself.
+	Command string `json:"command,omitempty"`
+	// ExitStatus of the command; meaningless until the deploy has finished.
+	ExitStatus int `json:"exit_status"`
+}
+
+// A Report is where a record was told.
+type Report struct {
+	Comment string `json:"comment,omitempty"` // link to the comment
+	// Statuses are the commit status contexts that were set.
+	Statuses []string `json:"statuses,omitempty"`
+	Summary  bool     `json:"summary,omitempty"`
+	// Degraded says what could not be written and why; a report never breaks a release.
+	Degraded []string `json:"degraded,omitempty"`
+}
+
+// A Record is what a run left, oldest entry first.
+type Record struct {
+	Subject
+	Entries []Entry `json:"entries"`
+}
+
+// Last returns the newest entry of a step, or nil.
+func (r Record) Last(step string) *Entry {
+	for i := len(r.Entries) - 1; i >= 0; i-- {
+		if r.Entries[i].Step == step {
+			return &r.Entries[i]
+		}
+	}
+	return nil
+}

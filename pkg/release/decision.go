@@ -2,6 +2,8 @@
 
 package release
 
+import "time"
+
 // Outcome is what a gate decided.
 type Outcome string
 
@@ -70,6 +72,9 @@ const (
 type Judgement struct {
 	Finding Finding `json:"finding"`
 	Verb    Verb    `json:"verb"`
+	// Scan is the place of the finding's scan in Decision.Scans; -1 when the finding is not
+	// in a scan (it is absent now, and only the baseline had it).
+	Scan int `json:"scan"`
 	// Because names the line of the policy that decided, for a person.
 	Because string `json:"because"`
 }
@@ -81,6 +86,8 @@ type ScanSummary struct {
 	Tool         string       `json:"tool"`
 	Version      string       `json:"version,omitempty"`
 	Category     string       `json:"category,omitempty"`
+	Commit       Commit       `json:"commit,omitempty"`
+	Ended        time.Time    `json:"ended,omitzero"`
 	Completeness Completeness `json:"completeness"`
 	Notes        []string     `json:"notes,omitempty"`
 	Rules        []string     `json:"rules,omitempty"`

@@ -2,6 +2,8 @@
 
 package release
 
+import "time"
+
 // Level is SARIF's level of a result (SARIF 2.1.0, §3.27.10), after the level chain
 // has been followed to its end.
 type Level string
@@ -93,12 +95,61 @@ type Finding struct {
 	Fingerprint     string `json:"fingerprint"`
 	FingerprintKind string `json:"fingerprint_kind"`
 
-	// Suppressed is true when the scan itself accepted the finding.
-	Suppressed    bool   `json:"suppressed,omitempty"`
-	Justification string `json:"justification,omitempty"`
+	// Likeness is made as Fingerprint is, but without the path: it finds the finding again
+	// when its file was renamed. It names no finding by itself. "" when nothing but the
+	// place tells the finding from others.
+	Likeness string `json:"likeness,omitempty"`
 
+	// Suppressed is true when the scan itself accepted the finding: Suppressions.Accepted.
+	Suppressed    bool         `json:"suppressed,omitempty"`
+	Justification string       `json:"justification,omitempty"`
+	Suppressions  Suppressions `json:"suppressions,omitempty"`
+
+	// Rank is the tool's own priority, 0 to 100; nil when it gave none. Tools disagree on
+	// its meaning, so nothing decides by it unless a policy says so.
+	Rank *float64 `json:"rank,omitempty"`
+
+	// Secret is true when the finding is a secret that lies open in the source. Its text
+	// is masked, and nobody shows its source line.
+	Secret bool `json:"secret,omitempty"`
+
+	// Baseline is the tool's own until a gate has compared the finding with a baseline.
 	Baseline Baseline `json:"baseline,omitempty"`
 	Help     string   `json:"help,omitempty"`
+}
+
+// A Suppression is one entry of a result's suppressions (SARIF 2.1.0, §3.35).
+type Suppression struct {
+	// Kind is "inSource" or "external"; anything else is kept as the tool wrote it.
+	Kind string `json:"kind"`
+	// Status is "accepted", "underReview" or "rejected"; absent in a file means accepted.
+	Status        string `json:"status"`
+	Justification string `json:"justification,omitempty"`
+}
+
+// Suppression kinds and statuses.
+const (
+	SuppressionInSource    = "inSource"
+	SuppressionExternal    = "external"
+	SuppressionAccepted    = "accepted"
+	SuppressionUnderReview = "underReview"
+	SuppressionRejected    = "rejected"
+)
+
+// Suppressions are all suppressions of one result. The zero value means that the tool said
+// nothing, or that it said there are none; neither suppresses.
+type Suppressions []Suppression
+
+// Accepted is the truth table: true when at least one suppression is accepted and every
+// other one is accepted too. One that is under review, rejected or of a status unknown to
+// SARIF keeps the finding alive.
+func (s Suppressions) Accepted() bool {
+	for _, suppression := range s {
+		if suppression.Status != SuppressionAccepted {
+			return false
+		}
+	}
+	return len(s) > 0
 }
 
 // A Location is a place in the source. The zero value means that the tool named none:
@@ -126,14 +177,23 @@ const (
 	ScanIncomplete Completeness = "incomplete"
 	// ScanAbsent: no results were produced (absent or null; an empty list is a clean scan).
 	ScanAbsent Completeness = "absent"
+	// ScanUnusable: the file could not be read to its end; nothing of it counts.
+	ScanUnusable Completeness = "unusable"
 )
 
-// A Scan is one SARIF run.
+// A Scan is one SARIF run, or a file that yielded none: then Tool is "" and Completeness
+// says why.
 type Scan struct {
-	File     string `json:"file"`
+	File string `json:"file"`
+	// Digest is "sha256:" and the hex SHA-256 of the file's bytes; "" when not taken.
+	Digest   string `json:"digest,omitempty"`
 	Tool     string `json:"tool"`
 	Version  string `json:"version,omitempty"`
 	Category string `json:"category,omitempty"`
+	// Commit is what the tool says it scanned; "" when it does not say.
+	Commit Commit `json:"commit,omitempty"`
+	// Ended is when the tool says it ended; zero when it does not say.
+	Ended time.Time `json:"ended,omitzero"`
 
 	Completeness Completeness `json:"completeness"`
 	// Notes say why the scan is not complete, and what was tolerated while reading it.

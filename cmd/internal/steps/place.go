@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package steps
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/knowngood/knowngood/pkg/bucket"
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// place holds the inputs that say where the records of an application lie: what reading them
+// needs, and a part of subject.
+type place struct {
+	app        string
+	repository string
+	catalog    string
+}
+
+func (p *place) declare(set *step.Set) {
+	set.Text(&p.app, "app", "", "Name of the application; empty uses the repository's name.")
+	set.Text(&p.catalog, "catalog", "",
+		"Where the records lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own.", step.Fact())
+	set.Text(&p.repository, "repository", "", "Repository of the source, as owner/name.", step.Fact())
+}
+
+// application returns the name that was given, or the repository's last part in lower case
+// with a dash for each run of other characters than letters, digits, dots and underscores.
+func (p *place) application() string {
+	if p.app != "" {
+		return p.app
+	}
+	name := p.repository[strings.LastIndex(p.repository, "/")+1:]
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789._", r)
+	})
+	return strings.Trim(strings.Join(words, "-"), ".")
+}
+
+func named(app string) error {
+	if app == "" {
+		return fault.Hint(fault.Usagef("no application is named"), "give --app, or run where the repository is known")
+	}
+	return nil
+}
+
+// url returns where the catalog lies. Without --catalog and without a face that knows a
+// better place it is knowngood/catalog in the user's data directory.
+func (p *place) url(run *Run) (string, error) {
+	if p.catalog != "" {
+		return bucket.Locate(run.Dir, p.catalog), nil
+	}
+	if data := variable(run.Environ, "XDG_DATA_HOME"); filepath.IsAbs(data) {
+		return filepath.Join(data, "knowngood", "catalog"), nil
+	}
+	if home := variable(run.Environ, "HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "share", "knowngood", "catalog"), nil
+	}
+	return "", fault.Hint(fault.Usagef("no place for the records is known: neither XDG_DATA_HOME nor HOME is set"), "give --catalog")
+}
+
+func variable(environ []string, name string) string {
+	for _, pair := range environ {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}

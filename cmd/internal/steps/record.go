@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package steps
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/knowngood/knowngood/pkg/catalog"
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// storeTimeout is how long opening and probing the catalog may take, and how long storing
+// the entry may, which also happens after the step was cancelled.
+const storeTimeout = 30 * time.Second
+
+// subject holds the inputs that say what a run is about and where its record lies. Every
+// step that leaves an entry has it.
+type subject struct {
+	place
+	environment string
+	commit      string
+	head        string
+	tree        string
+	run         string
+	runURL      string
+	pullRequest int
+	config      string
+
+	// store is open while record works, so that a step can read its own run.
+	store *catalog.Catalog
+}
+
+func (s *subject) declare(set *step.Set) {
+	s.place.declare(set)
+	set.Text(&s.environment, "environment", "",
+		"Name of the environment, e.g. production; empty uses the namespace and the cluster, or none in a step without a cluster.")
+	set.Text(&s.commit, "commit", "", "Commit that is, or is to be, deployed: its full id.", step.Fact())
+	set.Text(&s.run, "run", "", "Name of the run; the same for all its steps. Empty makes a new one, which the output run hands on.", step.Fact())
+	set.Text(&s.config, "config", "", "Path of the configuration; empty uses .knowngood.yaml where it exists.")
+	set.Text(&s.head, "head", "", "Head of the pull request, where it differs from the commit.", step.Fact())
+	set.Text(&s.tree, "tree", "", "Tree of the commit.", step.Fact())
+	set.Int(&s.pullRequest, "pull-request", 0, "Number of the pull request; 0 when there is none.", step.Fact())
+	set.Text(&s.runURL, "run-url", "", "Link to the run, for the report.", step.Fact())
+	set.Output("run", "Name of the run, for the steps that follow.")
+	set.Output("record", "Where the entry of this step lies.")
+}
+
+// inCluster completes the environment of a step that speaks to a cluster: a namespace and the
+// cluster's UID, unless the person named one. uid is asked only where it is needed.
+func (s *subject) inCluster(ctx context.Context, namespace string, uid func(context.Context) (string, error)) error {
+	if s.environment != "" {
+		return nil
+	}
+	id, err := uid(ctx)
+	if err != nil {
+		return fault.Hint(fmt.Errorf("name the environment after its cluster: %w", err), "or name it with --environment")
+	}
+	s.environment = namespace + "." + id
+	return nil
+}
+
+// resolve checks the inputs and completes them; what it returns can be stored.
+func (s *subject) resolve(run *Run) (release.Subject, error) {
+	if s.run == "" {
+		s.run = catalog.NewRun(run.Now())
+	}
+	about := release.Subject{
+		App: s.application(), Environment: cmp.Or(s.environment, catalog.NoEnvironment), Run: s.run,
+		Repository: s.repository, PullRequest: s.pullRequest, RunURL: s.runURL,
+	}
+	errs := []error{
+		named(about.App),
+		parseCommit(&about.Commit, "commit", s.commit, "give --commit, or run in a git checkout"),
+	}
+	if s.head != "" && s.head != s.commit {
+		errs = append(errs, parseCommit(&about.Head, "head", s.head, ""))
+	}
+	if s.tree != "" {
+		errs = append(errs, parseCommit(&about.Tree, "tree", s.tree, ""))
+	}
+	if s.pullRequest < 0 {
+		errs = append(errs, fault.Usagef("pull-request %d: want a number above zero", s.pullRequest))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return about, err
+	}
+	return about, catalog.Check(about)
+}
+
+func parseCommit(into *release.Commit, name, text, hint string) error {
+	if text == "" {
+		return fault.Hint(fault.Usagef("no %s is known", name), "%s", hint)
+	}
+	parsed, err := release.ParseCommit(text)
+	if err != nil {
+		return fault.Hint(fault.Usagef("%s: %w", name, err), "give the full id, as `git rev-parse %s` prints it", name)
+	}
+	*into = parsed
+	return nil
+}
+
+// record runs the work of a step and keeps an entry of it in the catalog, also when the work
+// failed. The catalog is opened and proved writable before the work begins, and the entry is
+// stored even when the step was cancelled. An entry that could not be stored is shown whole.
+func (s *subject) record(ctx context.Context, run *Run, id string, work func(context.Context, *release.Entry) error) error {
+	about, err := s.resolve(run)
+	if err != nil {
+		return err
+	}
+	if err := s.open(ctx, run, about); err != nil {
+		return err
+	}
+	defer func() { s.store = nil }()
+	defer s.store.Close()
+	if err := run.Host.Output("run", about.Run); err != nil {
+		return err
+	}
+	entry := release.Entry{Subject: about, Step: id, Began: run.Now(), Version: run.Version}
+	err = work(ctx, &entry)
+	conclude(&entry, err, run.Now())
+	return s.keep(ctx, run, entry, err)
+}
+
+// open opens the catalog, proves that it can be written to, and that the run is about one
+// commit.
+func (s *subject) open(ctx context.Context, run *Run, about release.Subject) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	url, err := s.url(run)
+	if err != nil {
+		return err
+	}
+	store, err := catalog.Open(ctx, url, run.Now)
+	if err != nil {
+		return err
+	}
+	if err = store.Probe(ctx); err == nil {
+		err = oneCommit(ctx, store, about)
+	}
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	s.store = store
+	return nil
+}
+
+// oneCommit refuses a run that another commit has: a decision about one commit must never
+// stand beside the snapshots of another.
+func oneCommit(ctx context.Context, store *catalog.Catalog, about release.Subject) error {
+	commits, err := store.Commits(ctx, about.App, about.Run)
+	if errors.Is(err, catalog.ErrDamaged) {
+		err = nil // a damaged entry is for those who read the record, not for the next release
+	}
+	for _, commit := range commits {
+		if commit != about.Commit {
+			return errors.Join(err, fault.Hint(
+				fault.Usagef("run %q of %q is about commit %s, not %s", about.Run, about.App, commit, about.Commit),
+				"give another --run; a run has one commit"))
+		}
+	}
+	return err
+}
+
+// conclude writes into the entry how the work ended. A state that the work set stays where
+// there is no error.
+func conclude(entry *release.Entry, err error, now time.Time) {
+	entry.Ended = now
+	if err != nil {
+		entry.Error, entry.Hint = err.Error(), strings.Join(fault.Hints(err), "\n")
+	}
+	switch fault.StatusOf(err) {
+	case fault.Done:
+		entry.State = cmp.Or(entry.State, release.Done)
+	case fault.Partial:
+		entry.State = release.Partial
+	case fault.Cancelled:
+		entry.State = release.Cancelled
+	case fault.GateClosed, fault.Usage, fault.Failed:
+		entry.State = release.Failed
+	}
+}
+
+// keep stores the entry, hands it on, and returns the work's error joined with its own.
+func (s *subject) keep(ctx context.Context, run *Run, entry release.Entry, worked error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	entry, err := s.store.Append(ctx, entry)
+	run.Result(entry)
+	if err == nil {
+		return errors.Join(worked, run.Host.Output("record", s.store.Place(entry)))
+	}
+	run.Tell("The entry of this step could not be stored. This is all of it:\n" + plainJSON(entry))
+	switch fault.StatusOf(worked) {
+	case fault.GateClosed, fault.Cancelled:
+		return errors.Join(worked, err)
+	default:
+		return fault.Exit(fault.Failed, errors.Join(worked, err))
+	}
+}
+
+// plainJSON writes a value as JSON of printable ASCII alone, which no terminal obeys.
+func plainJSON(value any) string {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprintf("%+q", fmt.Sprint(value))
+	}
+	var b strings.Builder
+	for _, r := range string(data) {
+		switch {
+		case r >= ' ' && r <= '~':
+			b.WriteRune(r)
+		case r > 0xffff:
+			r -= 0x10000
+			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bucket owns the way to a bucket: opening it by URL, what its errors mean to a
+// person, and the driver's habits that would otherwise lose data or print secrets.
+//
+// A place is written as a folder (relative or absolute), file:///folder, mem://,
+// s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, with the query
+// parameters of gocloud.dev. Credentials come from where each provider's own tools look
+// for them; none belongs into the URL, and none is ever printed.
+//
+// Objects are small and whole here: an object is visible with all of its bytes or not at
+// all, also when the process is killed while writing it.
+package bucket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/azureblob" // azblob://
+	_ "gocloud.dev/blob/fileblob"  // file://
+	_ "gocloud.dev/blob/gcsblob"   // gs://
+	_ "gocloud.dev/blob/memblob"   // mem://
+	_ "gocloud.dev/blob/s3blob"    // s3://
+)
+
+// ErrTooLarge is the error of an object above the limit that its reader set.
+var ErrTooLarge = errors.New("object is too large")
+
+// A Bucket is an open bucket that knows its own name. Its methods return errors that name
+// the place and carry hints; those of the embedded blob.Bucket do not.
+type Bucket struct {
+	*blob.Bucket
+	at address
+}
+
+// An Object is one row of a listing.
+type Object struct {
+	Key  string
+	Size int64
+}
+
+// Open opens the bucket that text names, and makes the folder where it names one that is
+// not there yet. Opening proves nothing about a bucket of a provider: see Probe.
+func Open(ctx context.Context, text string) (*Bucket, error) { return open(ctx, text, true) }
+
+// OpenExisting is Open for reading: a folder that does not exist is an error for which
+// IsNotFound is true, and it is not made.
+func OpenExisting(ctx context.Context, text string) (*Bucket, error) { return open(ctx, text, false) }
+
+func open(ctx context.Context, text string, create bool) (*Bucket, error) {
+	at, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	target := at.target
+	if at.scheme == "file" {
+		target.RawQuery = fileQuery(target.Query(), create)
+	}
+	opened, err := blob.OpenBucket(ctx, target.String())
+	if err != nil {
+		return nil, at.explain("open", "", err)
+	}
+	if at.prefix != "" {
+		opened = blob.PrefixedBucket(opened, at.prefix)
+	}
+	return &Bucket{Bucket: opened, at: at}, nil
+}
+
+// fileQuery adds what makes a folder a safe bucket: temporary files beside the final ones,
+// because a rename from another filesystem is not atomic, and no file of attributes per
+// object.
+func fileQuery(query url.Values, create bool) string {
+	query.Del("create_dir")
+	if create {
+		query.Set("create_dir", "true")
+	}
+	query.Set("no_tmp_dir", "true")
+	query.Set("metadata", "skip")
+	return query.Encode()
+}
+
+// Place returns where the object with the key lies, for people: without secrets. With an
+// empty key it names the bucket.
+func (b *Bucket) Place(key string) string { return b.at.place(key) }
+
+// Put writes one object, whole or not at all. In a folder it has reached the disk when Put
+// returns.
+func (b *Bucket) Put(ctx context.Context, key string, data []byte, contentType string) error {
+	var written string
+	options := &blob.WriterOptions{ContentType: contentType, BeforeWrite: func(as func(any) bool) error {
+		var file *os.File
+		if as(&file) {
+			written = file.Name()
+		}
+		return nil
+	}}
+	// Upload and not NewWriter: the Azure driver's Writer.Close panics when an upload fails.
+	if err := b.Upload(ctx, key, bytes.NewReader(data), options); err != nil {
+		return b.at.explain("write", key, err)
+	}
+	if written == "" {
+		return nil
+	}
+	if err := syncFile(written); err != nil {
+		return b.at.explain("write", key, err)
+	}
+	return nil
+}
+
+// syncFile brings a file and its name to the disk; the file driver does neither. The driver
+// wrote to a temporary name, which is the final one with ".<hex>.tmp" behind it.
+func syncFile(temporary string) error {
+	final := strings.TrimSuffix(temporary, ".tmp")
+	final = strings.TrimSuffix(final, filepath.Ext(final))
+	for _, name := range []string{final, filepath.Dir(final)} {
+		file, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		err = errors.Join(file.Sync(), file.Close())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Get reads one object of at most limit bytes; a larger one is ErrTooLarge.
+func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	reader, err := b.NewReader(ctx, key, nil)
+	if err != nil {
+		return nil, b.at.explain("read", key, err)
+	}
+	defer reader.Close()
+	data, err := io.ReadAll(io.LimitReader(reader, limit+1))
+	if err != nil {
+		return nil, b.at.explain("read", key, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("read %s: %w: above %d bytes", b.Place(key), ErrTooLarge, limit)
+	}
+	return data, nil
+}
+
+// Remove deletes one object. One that is not there is no error.
+func (b *Bucket) Remove(ctx context.Context, key string) error {
+	if err := b.Delete(ctx, key); err != nil && !IsNotFound(err) {
+		return b.at.explain("delete", key, err)
+	}
+	return nil
+}
+
+// Objects lists the objects whose keys begin with the prefix, in the order of their keys.
+// The first error ends the listing.
+func (b *Bucket) Objects(ctx context.Context, prefix string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		if err := b.at.readable(prefix); err != nil {
+			yield(Object{}, err)
+			return
+		}
+		options := &blob.ListOptions{Prefix: prefix}
+		for token := blob.FirstPageToken; len(token) > 0; {
+			page, next, err := b.ListPage(ctx, token, b.at.pageSize(), options)
+			if err != nil {
+				yield(Object{}, b.at.explain("list", prefix, err))
+				return
+			}
+			for _, object := range page {
+				if !yield(Object{Key: object.Key, Size: object.Size}, nil) {
+					return
+				}
+			}
+			token = next
+		}
+	}
+}
+
+// pageSize is the driver's own, except for a folder, where each page walks it whole.
+func (a address) pageSize() int {
+	if a.scheme == "file" {
+		return 1 << 20
+	}
+	return 1000
+}
+
+// readable returns an error for each folder below the prefix that cannot be read: the file
+// driver passes over them in silence, and what is not seen must not count as not there.
+func (a address) readable(prefix string) error {
+	if a.scheme != "file" {
+		return nil
+	}
+	folder := prefix[:strings.LastIndex(prefix, "/")+1]
+	var failed []error
+	err := filepath.WalkDir(filepath.Join(a.folder(), filepath.FromSlash(a.prefix+folder)), func(_ string, _ fs.DirEntry, err error) error {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			failed = append(failed, err)
+		}
+		return nil
+	})
+	if err = errors.Join(append(failed, err)...); err != nil {
+		return a.explain("list", prefix, err)
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"gocloud.dev/gcerrors"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+)
+
+// IsNotFound tells whether err says that the object, the bucket or the folder is not there.
+func IsNotFound(err error) bool {
+	return gcerrors.Code(err) == gcerrors.NotFound || errors.Is(err, fs.ErrNotExist)
+}
+
+// IsForbidden tells whether err says that the credentials, or the user of the process, may
+// not do it.
+func IsForbidden(err error) bool {
+	if gcerrors.Code(err) == gcerrors.PermissionDenied || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return true
+	}
+	// The S3 driver knows two of the codes that come with 403 (not InvalidAccessKeyId,
+	// SignatureDoesNotMatch, ExpiredToken, …).
+	var answer interface{ HTTPStatusCode() int }
+	return errors.As(err, &answer) &&
+		(answer.HTTPStatusCode() == http.StatusForbidden || answer.HTTPStatusCode() == http.StatusUnauthorized)
+}
+
+// An explained error shows a text in which nothing is secret, and stays what it was for
+// errors.Is and errors.As.
+type explained struct {
+	text string
+	err  error
+}
+
+func (e *explained) Error() string { return e.text }
+func (e *explained) Unwrap() error { return e.err }
+
+// explain says what was done to which object, hides secrets that a driver or an HTTP client
+// put into its text, and adds what the person can do.
+func (a address) explain(verb, key string, err error) error {
+	text := fmt.Sprintf("%s %s: %s", verb, a.place(key), a.hide(err))
+	return a.hint(verb, &explained{text: text, err: err})
+}
+
+var (
+	// signed finds query parameters as signed URLs have them, and everything behind the
+	// equals sign.
+	signed = regexp.MustCompile(`(?i)([?&;](?:[a-z0-9-]*(?:sig|signature|credential|token|secret|password|key|se|sp|sv|skoid)[a-z0-9-]*)=)[^&\s"';]+`)
+	user   = regexp.MustCompile(`(://)[^/\s@"]+@`)
+	// code is what the portable library adds; it says nothing to a person.
+	code = regexp.MustCompile(`^blob(?: \(key "[^"]*"\))? \(code=[A-Za-z]+\): `)
+)
+
+func (a address) hide(err error) string {
+	text := err.Error()
+	for _, raw := range []string{a.raw, a.target.String()} {
+		if strings.Contains(raw, "://") {
+			text = strings.ReplaceAll(text, raw, Redact(raw))
+		}
+	}
+	text = code.ReplaceAllString(text, "")
+	text = user.ReplaceAllString(text, "${1}redacted@")
+	return signed.ReplaceAllString(text, "${1}redacted")
+}
+
+func (a address) hint(verb string, err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault.Hint(err, "check that %s can be reached from here", a.place(""))
+	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.ENOTDIR):
+		return fault.Hint(err, "give a folder that can be written to, with space left")
+	case IsForbidden(err):
+		return fault.Hint(err, "%s", a.grant(verb))
+	case IsNotFound(err) && a.scheme == "file":
+		return fault.Hint(err, "check the folder's name: %s", a.place(""))
+	case IsNotFound(err) && verb != "read":
+		return fault.Hint(err, "make the bucket %s, or check its name, its region and its account", a.target.Host)
+	case a.scheme == "s3" && strings.Contains(err.Error(), "Missing Region"):
+		return fault.Hint(err, "add ?region=… to the URL, or set AWS_REGION")
+	case a.scheme == "s3" && strings.Contains(err.Error(), "credentials"):
+		return fault.Hint(err, "give AWS credentials as its own tools read them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role")
+	case a.scheme == "gs" && strings.Contains(err.Error(), "credentials"):
+		return fault.Hint(err, "give Google credentials as its own tools read them: GOOGLE_APPLICATION_CREDENTIALS, or workload identity")
+	case a.scheme == "azblob" && verb == "open":
+		return fault.Hint(err, "set AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or a managed identity")
+	}
+	return err
+}
+
+// grant says what the credentials must be allowed, in the provider's words.
+func (a address) grant(verb string) string {
+	objects := a.target.Host + "/" + a.prefix + "*"
+	permission := map[string]map[string]string{
+		"s3": {
+			"write": "s3:PutObject on arn:aws:s3:::" + objects, "read": "s3:GetObject on arn:aws:s3:::" + objects,
+			"list": "s3:ListBucket on arn:aws:s3:::" + a.target.Host, "delete": "s3:DeleteObject on arn:aws:s3:::" + objects,
+		},
+		"gs": {
+			"write": "storage.objects.create on bucket " + a.target.Host, "read": "storage.objects.get on bucket " + a.target.Host,
+			"list": "storage.objects.list on bucket " + a.target.Host, "delete": "storage.objects.delete on bucket " + a.target.Host,
+		},
+		"azblob": {
+			"write": "Storage Blob Data Contributor on container " + a.target.Host,
+			"read":  "Storage Blob Data Reader on container " + a.target.Host,
+			"list":  "Storage Blob Data Reader on container " + a.target.Host,
+		},
+	}[a.scheme][verb]
+	if permission == "" {
+		return fmt.Sprintf("let the user of this process %s in %s", verb, a.place(""))
+	}
+	return fmt.Sprintf("check the credentials, and grant %s", permission)
+}

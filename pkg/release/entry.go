@@ -64,9 +64,13 @@ type Entry struct {
 type Deploy struct {
 	// Command is how it was started, for people; "" when a pipeline deploys by itself.
 	Command string `json:"command,omitempty"`
-	// ExitStatus of the command; meaningless until the deploy has finished.
+	// ExitStatus of the command, ExitUnknown until the deploy has finished and where the
+	// pipeline does not tell it.
 	ExitStatus int `json:"exit_status"`
 }
+
+// ExitUnknown is the exit status of a deploy that nobody told.
+const ExitUnknown = -1
 
 // A Report is where a record was told.
 type Report struct {

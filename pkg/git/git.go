@@ -128,7 +128,7 @@ func (c *Checkout) File(ctx context.Context, commit release.Commit, path string)
 	if _, err := c.object(ctx, string(commit)+"^{commit}"); err != nil {
 		return nil, err
 	}
-	row, err := c.ask(ctx, "--literal-pathspecs", "ls-tree", "-z", "--full-tree", string(commit), "--", path)
+	row, err := c.ask(ctx, "ls-tree", "-z", "--full-tree", string(commit), "--", path)
 	if err != nil {
 		return nil, fmt.Errorf("read %s as of %s: %w", path, commit.Short(), err)
 	}
@@ -205,7 +205,7 @@ func (c *Checkout) run(ctx context.Context, limit int64, args ...string) ([]byte
 // explain gives git's complaint, which LC_ALL=C keeps in English, the meaning that callers
 // branch on. git has one exit status for all of them.
 func explain(dir, verb, complaint string, err error) error {
-	line, _, _ := strings.Cut(strings.TrimSpace(complaint), "\n")
+	line := complaintOf(complaint)
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
 		return fault.Hint(fmt.Errorf("%w: %w", ErrNoGit, err), "install git, or give what it would tell (--commit, --app)")
@@ -218,6 +218,17 @@ func explain(dir, verb, complaint string, err error) error {
 		return fmt.Errorf("git %s: %w", verb, err)
 	}
 	return fmt.Errorf("git %s: %q: %w", verb, line, err)
+}
+
+// complaintOf returns the line that says what went wrong: the first one marked as such.
+func complaintOf(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for _, line := range lines {
+		if strings.HasPrefix(line, "fatal: ") || strings.HasPrefix(line, "error: ") {
+			return line
+		}
+	}
+	return lines[0]
 }
 
 // capped keeps what fits and notes whether there was more. It never refuses a write, so

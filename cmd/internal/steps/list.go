@@ -4,5 +4,8 @@ package steps
 
 // All returns every step, in the order in which help and documentation show them.
 func All() []Step {
-	return []Step{}
+	return []Step{
+		&DeployStart{},
+		&DeployFinish{},
+	}
 }

@@ -34,8 +34,10 @@ type subject struct {
 	pullRequest int
 	config      string
 
-	// store is open while record works, so that a step can read its own run.
+	// store is open while record works.
 	store *catalog.Catalog
+	// announced is true once the run's name was handed on.
+	announced bool
 }
 
 func (s *subject) declare(set *step.Set) {
@@ -120,13 +122,50 @@ func (s *subject) record(ctx context.Context, run *Run, id string, work func(con
 	}
 	defer func() { s.store = nil }()
 	defer s.store.Close()
-	if err := run.Host.Output("run", about.Run); err != nil {
+	if err := s.announce(run); err != nil {
 		return err
 	}
 	entry := release.Entry{Subject: about, Step: id, Began: run.Now(), Version: run.Version}
 	err = work(ctx, &entry)
 	conclude(&entry, err, run.Now())
 	return s.keep(ctx, run, entry, err)
+}
+
+// announce hands the run's name on before the work, for the steps that follow a failed one.
+func (s *subject) announce(run *Run) error {
+	if s.announced {
+		return nil
+	}
+	s.announced = true
+	return run.Host.Output("run", s.run)
+}
+
+// read returns what the run has left so far, in the environment of this step or, where it
+// knows none, wherever the run's entries lie. Nothing is no error: the record is then empty
+// but for its subject. An error about single objects comes with the rest of the record.
+func (s *subject) read(ctx context.Context, run *Run) (release.Record, error) {
+	about, err := s.resolve(run)
+	if err != nil {
+		return release.Record{Subject: about}, err
+	}
+	store := s.store
+	if store == nil {
+		url, err := s.url(run)
+		if err != nil {
+			return release.Record{Subject: about}, err
+		}
+		if store, err = catalog.OpenExisting(ctx, url, run.Now); errors.Is(err, catalog.ErrNotFound) {
+			return release.Record{Subject: about}, nil
+		} else if err != nil {
+			return release.Record{Subject: about}, err
+		}
+		defer store.Close()
+	}
+	record, err := store.Record(ctx, about.App, s.environment, about.Run)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return release.Record{Subject: about}, nil
+	}
+	return record, err
 }
 
 // open opens the catalog, proves that it can be written to, and that the run is about one

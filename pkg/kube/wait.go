@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+)
+
+// A WaitSpec says what a wait is for.
+type WaitSpec struct {
+	// What names the thing and what is expected of it, e.g. "snapshot shop/db to be ready".
+	What string
+	// Timeout is the deadline of this wait; it must be above zero.
+	Timeout time.Duration
+	// Heartbeat is how often progress is told; zero means DefaultHeartbeat.
+	Heartbeat time.Duration
+
+	// Resource and Namespace tell what is watched, for errors.
+	Resource  string
+	Namespace string
+	// Name limits the wait to one object; Selector to those with the labels. Both may be "".
+	Name     string
+	Selector string
+
+	// TimeoutHint is what to do when the deadline is met; "" suggests a longer --timeout.
+	TimeoutHint string
+}
+
+// DefaultHeartbeat is how often a wait says that it still waits.
+const DefaultHeartbeat = 10 * time.Second
+
+// Progress is what a check found.
+type Progress struct {
+	Done bool
+	// State tells what is missing, for people; it ends up in the log and in the error of
+	// the deadline. Text that came from the cluster goes through OneLine first.
+	State string
+	// Recheck asks for another look after this time even if nothing changes; zero does not.
+	Recheck time.Duration
+}
+
+// A Source lists and watches one kind: any typed client of one resource is one.
+type Source[L runtime.Object] interface {
+	List(ctx context.Context, options metav1.ListOptions) (L, error)
+	Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error)
+}
+
+// An Object is a pointer to an API object.
+type Object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// Wait watches the objects of a source until check says that it is done. Check gets all
+// objects that the spec selects, sorted by name (none, when there are none), first as they
+// are and then after each change. An error of check ends the wait: it stands for a state
+// that no change can heal.
+//
+// A watch that ends or falls too far behind is begun again with a new list. While the API
+// server is away the wait goes on; a refused permission or a missing API ends it. At the
+// deadline the error wraps ErrTimeout and tells the last state; a cancelled context stays
+// context.Canceled.
+func Wait[T Object, L runtime.Object](
+	ctx context.Context, c *Cluster, spec WaitSpec, source Source[L], check func([]T) (Progress, error),
+) error {
+	defer c.waited.start(c.Now)()
+	waiting, cancel := context.WithTimeout(ctx, spec.Timeout)
+	defer cancel()
+	selector, err := labels.Parse(spec.Selector)
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", spec.What, err)
+	}
+	w := &waiter[T, L]{cluster: c, spec: spec, source: source, check: check, selector: selector, began: c.Now()}
+	if w.spec.Heartbeat == 0 {
+		w.spec.Heartbeat = DefaultHeartbeat
+	}
+	err = w.run(waiting)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil: // cancelled from outside, or the caller's own deadline
+		return fmt.Errorf("waiting for %s (%s): %w", spec.What, w.said(), ctx.Err())
+	case waiting.Err() != nil && errors.Is(err, waiting.Err()):
+		hint := spec.TimeoutHint
+		if hint == "" {
+			hint = "if it only needs longer, give a longer --timeout"
+		}
+		return fault.Hint(fmt.Errorf("waiting for %s: %w of %s met: %s", spec.What, ErrTimeout, spec.Timeout, w.said()), "%s", hint)
+	}
+	return err
+}
+
+// Named is a check of the one object that WaitSpec.Name selects; object is nil while it
+// does not exist.
+func Named[T Object](check func(object T) (Progress, error)) func([]T) (Progress, error) {
+	return func(objects []T) (Progress, error) {
+		if len(objects) == 0 {
+			var none T
+			return check(none)
+		}
+		return check(objects[0])
+	}
+}
+
+// OneLine makes text of the cluster fit for a log line or an error: one line, no control
+// characters, and not longer than a person reads.
+func OneLine(text string) string {
+	const limit = 400
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' || r == 0x85 }), " ")
+	text = strings.ToValidUTF8(text, "?")
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
+	}
+	return text
+}
+
+// Waited is how long at least one wait was under way so far.
+func (c *Cluster) Waited() time.Duration { return c.waited.total(c.Now) }
+
+type waiter[T Object, L runtime.Object] struct {
+	cluster *Cluster
+	spec    WaitSpec
+	source  Source[L]
+	check   func([]T) (Progress, error)
+
+	began    time.Time
+	selector labels.Selector
+	state    string
+	objects  map[string]T
+}
+
+func (w *waiter[T, L]) said() string {
+	if w.state == "" {
+		return "nothing seen yet"
+	}
+	return "last state: " + w.state
+}
+
+// Pauses between lists when the API server is away or ends each watch at once.
+const (
+	firstPause = 500 * time.Millisecond
+	lastPause  = 15 * time.Second
+)
+
+// run lists and watches until done, again and again.
+func (w *waiter[T, L]) run(ctx context.Context) error {
+	heartbeat := time.NewTicker(w.spec.Heartbeat)
+	defer heartbeat.Stop()
+	pause := firstPause
+	for {
+		began := w.cluster.Now()
+		done, err := w.round(ctx, heartbeat.C)
+		if done || err != nil {
+			return err
+		}
+		if w.cluster.Now().Sub(began) > lastPause {
+			pause = firstPause
+		}
+		if err := w.rest(ctx, pause, heartbeat.C); err != nil {
+			return err
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// rest waits before the next list and keeps the heartbeat.
+func (w *waiter[T, L]) rest(ctx context.Context, pause time.Duration, heartbeat <-chan time.Time) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return nil
+		case <-heartbeat:
+			w.tell("still waiting")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// round is one list and the watch that follows it. It returns false and no error when the
+// caller should begin another.
+func (w *waiter[T, L]) round(ctx context.Context, heartbeat <-chan time.Time) (done bool, err error) {
+	list, err := w.source.List(ctx, w.options(""))
+	if err != nil {
+		return false, w.passing(ctx, "list", err)
+	}
+	if err := w.fill(list); err != nil {
+		return false, err
+	}
+	progress, err := w.look()
+	if progress.Done || err != nil {
+		return progress.Done, err
+	}
+	accessor, err := meta.ListAccessor(list)
+	if err != nil {
+		return false, fmt.Errorf("waiting for %s: %w", w.spec.What, err)
+	}
+	watcher, err := w.source.Watch(ctx, w.options(accessor.GetResourceVersion()))
+	if err != nil {
+		return false, w.passing(ctx, "watch", err)
+	}
+	defer watcher.Stop()
+	return w.follow(ctx, watcher, progress.Recheck, heartbeat)
+}
+
+func (w *waiter[T, L]) follow(ctx context.Context, watcher watch.Interface, recheck time.Duration, heartbeat <-chan time.Time) (bool, error) {
+	again := time.NewTimer(time.Hour)
+	defer again.Stop()
+	for {
+		again.Stop()
+		if recheck > 0 {
+			again.Reset(recheck)
+		}
+		select {
+		case event, open := <-watcher.ResultChan():
+			if !open || event.Type == watch.Error {
+				return false, nil // a new list tells more than the watch's error
+			}
+			w.apply(event)
+		case <-again.C:
+		case <-heartbeat:
+			w.tell("still waiting")
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+		progress, err := w.look()
+		if progress.Done || err != nil {
+			return progress.Done, err
+		}
+		recheck = progress.Recheck
+	}
+}
+
+// look asks check, and tells when the state is another than before.
+func (w *waiter[T, L]) look() (Progress, error) {
+	sorted := make([]T, 0, len(w.objects))
+	for _, object := range w.objects {
+		sorted = append(sorted, object)
+	}
+	slices.SortFunc(sorted, func(a, b T) int { return strings.Compare(a.GetName(), b.GetName()) })
+	progress, err := w.check(sorted)
+	if err != nil {
+		return progress, err
+	}
+	if progress.State != w.state && !progress.Done {
+		w.state = progress.State
+		w.tell("waiting")
+	}
+	return progress, nil
+}
+
+func (w *waiter[T, L]) tell(message string) {
+	w.cluster.Log.Info(message, "what", w.spec.What, "state", w.state,
+		"seconds", int(w.cluster.Now().Sub(w.began).Round(time.Second).Seconds()))
+}
+
+// passing keeps an error that time may heal as the state, and returns one that it cannot.
+func (w *waiter[T, L]) passing(ctx context.Context, verb string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	explained := w.cluster.Explain(ctx, Call{verb, w.spec.Resource, w.spec.Namespace, w.spec.Name}, err)
+	if errors.Is(explained, ErrForbidden) || errors.Is(explained, ErrNoAPI) || apierrors.IsUnauthorized(err) || apierrors.IsBadRequest(err) {
+		return fmt.Errorf("waiting for %s: %w", w.spec.What, explained)
+	}
+	if state := OneLine(explained.Error()); state != w.state {
+		w.state = state
+		w.tell("waiting")
+	}
+	return nil
+}
+
+func (w *waiter[T, L]) options(version string) metav1.ListOptions {
+	options := metav1.ListOptions{LabelSelector: w.spec.Selector, ResourceVersion: version, AllowWatchBookmarks: version != ""}
+	if w.spec.Name != "" {
+		options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, w.spec.Name).String()
+	}
+	return options
+}
+
+func (w *waiter[T, L]) fill(list L) error {
+	items, err := meta.ExtractList(list)
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", w.spec.What, err)
+	}
+	w.objects = make(map[string]T, len(items))
+	for _, item := range items {
+		w.apply(watch.Event{Type: watch.Added, Object: item})
+	}
+	return nil
+}
+
+// apply keeps the state of the selected objects. It does not rely on the server's having
+// selected them.
+func (w *waiter[T, L]) apply(event watch.Event) {
+	object, ok := event.Object.(T)
+	if !ok || event.Type == watch.Bookmark || w.spec.Name != "" && object.GetName() != w.spec.Name {
+		return
+	}
+	key := object.GetNamespace() + "/" + object.GetName()
+	if event.Type == watch.Deleted || !w.selector.Matches(labels.Set(object.GetLabels())) {
+		delete(w.objects, key)
+		return
+	}
+	w.objects[key] = object
+}
+
+// A stopwatch adds up the time in which at least one of several waits was under way.
+type stopwatch struct {
+	mu      sync.Mutex
+	running int
+	since   time.Time
+	sum     time.Duration
+}
+
+func (s *stopwatch) start(now func() time.Time) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running == 0 {
+		s.since = now()
+	}
+	s.running++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.running--; s.running == 0 {
+			s.sum += now().Sub(s.since)
+		}
+	}
+}
+
+func (s *stopwatch) total(now func() time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running > 0 {
+		return s.sum + now().Sub(s.since)
+	}
+	return s.sum
+}

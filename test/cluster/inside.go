@@ -21,6 +21,14 @@ func initialise(ctx context.Context, c *call) (int, error) {
 	return exitFailed, space.Init(context.WithoutCancel(ctx), c.name)
 }
 
+// become is the last step of exec.
+func become(_ context.Context, c *call) (int, error) {
+	if len(c.args) == 0 {
+		return 0, errMisused
+	}
+	return exitCannotRun, space.Become(c.args)
+}
+
 // supervisor is its child: it starts everything, and forwards the host's loopback port to the API server.
 func supervisor(ctx context.Context, c *call) (int, error) {
 	in, err := layout.Load(c.name)

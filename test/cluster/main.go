@@ -42,6 +42,8 @@ const (
 	exitOK      = 0
 	exitFailed  = 1
 	exitMisused = 2
+
+	exitCannotRun = 126 // of exec, as shells say it
 )
 
 // call is one run of the program.
@@ -58,7 +60,7 @@ func verbs() map[string]verb {
 	return map[string]verb{
 		"prepare": prepare, "build": makePrograms, "up": up, "down": down, "status": status, "kubeconfig": kubeconfig,
 		"kubectl": kubectl, "load": load, "exec": execute, "start": component("start"), "stop": component("stop"), "logs": logs,
-		"init": initialise, "supervise": supervisor, // the program calls itself by these
+		"init": initialise, "become": become, "supervise": supervisor, // the program calls itself by these
 	}
 }
 
@@ -90,7 +92,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		if !errors.Is(err, errMisused) {
 			_, _ = fmt.Fprintf(stderr, "cluster %s: %v\n", args[0], err)
-			return exitFailed
+			return max(status, exitFailed)
 		}
 	}
 	_, _ = fmt.Fprintln(stderr, "cluster:", err)

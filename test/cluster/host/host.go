@@ -31,6 +31,7 @@ var needs = []need{
 	{"ip", "iproute2"},
 	{"mkfs.xfs", "xfsprogs"},
 	{"mkfs.ext4", "e2fsprogs"},
+	{"e2fsck", "e2fsprogs"},
 	{"resize2fs", "e2fsprogs"},
 	{"mount", "mount"},
 	{"losetup", "mount"},

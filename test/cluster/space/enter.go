@@ -35,9 +35,8 @@ func Enter(in *layout.Instance, argv, env []string) (status int, err error) {
 	if _, err := os.Stat(dir); err != nil {
 		dir = "/"
 	}
-	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // ended by the signals below
+	cmd := exec.Command(in.Program("cluster"), append([]string{"become", "--name", in.Name}, argv...)...) //nolint:noctx // ended by the signals below
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env = os.Stdin, os.Stdout, os.Stderr, dir, env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(signals)
@@ -58,6 +57,20 @@ func Enter(in *layout.Instance, argv, env []string) (status int, err error) {
 		return exit.ExitCode(), nil
 	}
 	return 0, err
+}
+
+// Become turns this process, which Enter started, into the program. It asks to die with its parent by itself: Go's way of
+// asking for a child compares parent process ids, which another process id namespace does not show.
+func Become(argv []string) error {
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("tying the program to its parent: %w", err)
+	}
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(path, argv, os.Environ())
 }
 
 func setNamespaces(pid int) error {

@@ -62,7 +62,7 @@ func (d *driver) CreateVolume(ctx context.Context, r *csi.CreateVolumeRequest) (
 		if v.Size, err = d.size(r.GetCapacityRange(), least); err != nil {
 			return nil, err
 		}
-		if err := d.create(ctx, v, from); err != nil {
+		if err := d.create(ctx, v, from, least); err != nil {
 			return nil, status.Error(codes.Internal, err.Error())
 		}
 	}
@@ -139,12 +139,17 @@ func (d *driver) size(r *csi.CapacityRange, least int64) (int64, error) {
 	return size, nil
 }
 
-// create makes the image and remembers the volume. What a failure leaves behind is overwritten by the next try.
-func (d *driver) create(ctx context.Context, v *volume, from string) error {
+// create makes the image, from that of a source with its size if there is one, and remembers the volume. What a failure leaves behind is overwritten by the next try.
+func (d *driver) create(ctx context.Context, v *volume, from string, least int64) error {
 	image := d.volumeFile(v.ID)
 	if from != "" {
 		if err := clone(from, image, v.Size); err != nil {
 			return err
+		}
+		if v.Size > least && !v.Block {
+			if err := grow(ctx, image); err != nil {
+				return err
+			}
 		}
 	} else {
 		if err := blank(image, v.Size); err != nil {

@@ -30,7 +30,7 @@ func (d *driver) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRe
 
 // NodePublishVolume puts a volume where a pod wants it. The kubelet asks again after its own restart: a volume that is there
 // already is a success.
-func (d *driver) NodePublishVolume(ctx context.Context, r *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
+func (d *driver) NodePublishVolume(_ context.Context, r *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
 	if r.GetVolumeId() == "" || r.GetTargetPath() == "" || r.GetVolumeCapability() == nil {
 		return nil, status.Error(codes.InvalidArgument, "a volume id, a target path and a capability are required")
 	}
@@ -46,7 +46,7 @@ func (d *driver) NodePublishVolume(ctx context.Context, r *csi.NodePublishVolume
 	}
 	mounted, err := isMounted(r.GetTargetPath())
 	if err == nil && !mounted {
-		err = d.publish(ctx, v, r.GetTargetPath(), r.GetReadonly())
+		err = d.publish(v, r.GetTargetPath(), r.GetReadonly())
 	}
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
@@ -57,7 +57,7 @@ func (d *driver) NodePublishVolume(ctx context.Context, r *csi.NodePublishVolume
 	return &csi.NodePublishVolumeResponse{}, d.saved()
 }
 
-func (d *driver) publish(ctx context.Context, v *volume, target string, readonly bool) error {
+func (d *driver) publish(v *volume, target string, readonly bool) error {
 	var source string
 	var err error
 	if v.Block {
@@ -66,7 +66,7 @@ func (d *driver) publish(ctx context.Context, v *volume, target string, readonly
 			err = touch(target)
 		}
 	} else {
-		source, err = d.stage(ctx, v)
+		source, err = d.stage(v)
 		if err == nil {
 			err = os.MkdirAll(target, 0o750)
 		}
@@ -88,8 +88,8 @@ func (d *driver) publish(ctx context.Context, v *volume, target string, readonly
 
 func (d *driver) staged(v *volume) string { return filepath.Join(d.folder, "mounts", v.ID) }
 
-// stage mounts the volume's filesystem once for all its targets, and grows it into an image that is larger than its source.
-func (d *driver) stage(ctx context.Context, v *volume) (string, error) {
+// stage mounts the volume's filesystem once for all its targets.
+func (d *driver) stage(v *volume) (string, error) {
 	dir := d.staged(v)
 	if mounted, err := isMounted(dir); err != nil || mounted {
 		return dir, err
@@ -104,11 +104,6 @@ func (d *driver) stage(ctx context.Context, v *volume) (string, error) {
 	defer func() { _ = device.Close() }()
 	if err := unix.Mount(device.Name(), dir, "ext4", 0, ""); err != nil {
 		return "", fmt.Errorf("mounting %s: %w", device.Name(), err)
-	}
-	if v.Source != "" {
-		if err := tool(ctx, "resize2fs", device.Name()); err != nil {
-			return "", errors.Join(err, unix.Unmount(dir, 0))
-		}
 	}
 	if v.Source != "" || v.Opened {
 		return dir, nil

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/knowngood/knowngood/pkg/release"
+)
+
+func blockers(d *release.Decision, l links, most int) block {
+	block := blocking(d)
+	title := thousands(len(block)) + " findings block"
+	if len(block) == 1 {
+		title = "1 finding blocks"
+	}
+	b := section("#### "+title+" the release\n\n", rankBlocking, most, "finding")
+	b.items, b.beyond = findingItems(block, l, most)
+	return b.orNothing()
+}
+
+// findingItems makes the first items of a list, and tells how many more there are.
+func findingItems(judgements []release.Judgement, l links, most int) (items []string, beyond int) {
+	for _, j := range judgements[:min(most, len(judgements))] {
+		items = append(items, findingItem(j, l))
+	}
+	return items, len(judgements) - len(items)
+}
+
+func others(d *release.Decision, l links, most int) block {
+	counts := map[release.Verb]int{}
+	var rest []release.Judgement
+	for _, j := range d.Judgements {
+		if j.Verb != release.Block {
+			counts[j.Verb]++
+			rest = append(rest, j)
+		}
+	}
+	var parts []string
+	for _, kind := range []struct {
+		verb release.Verb
+		word string
+	}{{release.Notice, "noticed"}, {release.Waive, "waived"}, {release.Allow, "allowed"}} {
+		if n := counts[kind.verb]; n > 0 {
+			parts = append(parts, thousands(n)+" "+kind.word)
+		}
+	}
+	title := count(len(rest), "finding") + " that do not block"
+	if len(rest) == 1 {
+		title = "1 finding that does not block"
+	}
+	if len(parts) > 0 {
+		title += ": " + strings.Join(parts, ", ")
+	}
+	b := details(title, rankOthers, most)
+	b.items, b.beyond = findingItems(rest, l, most)
+	return b.orNothing()
+}
+
+// findingItem is one finding as a list item: how bad, where, which rule; then what the tool
+// says and what the policy made of it.
+func findingItem(j release.Judgement, l links) string {
+	f := j.Finding
+	facts := []string{strong(gravity(f)), place(f.Location, l)}
+	facts = append(facts, code(f.Rule, nameLength)+" "+prose(f.Tool, nameLength))
+	for i, number := range f.CWE {
+		if i == 3 {
+			break
+		}
+		facts = append(facts, weakness(number))
+	}
+	if f.Baseline == release.BaselineNew {
+		facts = append(facts, "new")
+	}
+	text := "- " + strings.Join(facts, " · ") + "<br>" + prose(messageOf(f), messageLength)
+	if j.Because != "" {
+		text += "<br><sub>" + verbWord(j.Verb) + ": " + prose(j.Because, messageLength) + "</sub>"
+	}
+	return text + "\n"
+}
+
+func messageOf(f release.Finding) string {
+	if strings.TrimSpace(f.Message) == "" {
+		return "The tool gave no message."
+	}
+	return f.Message
+}
+
+func place(where release.Location, l links) string {
+	if where.Path == "" {
+		return "no place given"
+	}
+	text := Clean(where.Path)
+	if where.Line > 0 {
+		text = cutFront(text, pathLength) + ":" + strconv.Itoa(where.Line)
+	}
+	return link(codeEnd(text, pathLength+12), l.of(where))
+}
+
+// gravity is the band and the score where the tool gave one, else the level.
+func gravity(f release.Finding) string {
+	if f.Score != nil && f.Severity != release.SeverityUnknown && f.Severity != "" {
+		return prose(string(f.Severity), nameLength) + " " + strconv.FormatFloat(*f.Score, 'f', 1, 64)
+	}
+	return prose(string(f.Level), nameLength)
+}
+
+func verbWord(v release.Verb) string {
+	switch v {
+	case release.Block:
+		return "blocks"
+	case release.Notice:
+		return "noticed"
+	case release.Waive:
+		return "waived"
+	case release.Allow:
+		return "allowed"
+	}
+	return "judged"
+}
+
+func waivers(d *release.Decision, most int) block {
+	expired := 0
+	for _, w := range d.Waivers {
+		if w.Expired {
+			expired++
+		}
+	}
+	title := count(len(d.Waivers), "waiver")
+	if expired > 0 {
+		title += fmt.Sprintf(", %s expired", thousands(expired))
+	}
+	b := details(title, rankScans, most)
+	for _, w := range d.Waivers {
+		left := count(w.DaysLeft, "day") + " left"
+		if w.Expired {
+			left = strong("expired")
+		}
+		use := "accepted " + count(w.Findings, "finding")
+		if w.Findings == 0 {
+			use = "not used"
+		}
+		b.items = append(b.items, fmt.Sprintf("- %s: owner %s, %s, %s\n",
+			prose(w.Waiver, pathLength), prose(w.Owner, nameLength), use, left))
+	}
+	return b.orNothing()
+}
+
+func scans(d *release.Decision, most int) block {
+	title := count(len(d.Scans), "scan")
+	open := "<details><summary>" + title + "</summary>\n\n"
+	b := table(open, "| tool | findings | rules | scan | file |\n|:--|--:|--:|:--|:--|\n", rankScans, most, 5)
+	b.close = "\n" + "Policy: " + prose(d.Policy, pathLength) + "\n\n</details>\n\n"
+	for _, s := range d.Scans {
+		rules := "not listed"
+		if len(s.Rules) > 0 {
+			rules = thousands(len(s.Rules))
+		}
+		how := completeness(s.Completeness)
+		if len(s.Notes) > 0 && s.Completeness != release.ScanComplete {
+			how += ": " + said(strings.Join(s.Notes, "\n"))
+		}
+		b.items = append(b.items, fmt.Sprintf("| %s | %s | %s | %s | %s |\n",
+			prose(strings.TrimSpace(s.Tool+" "+s.Version), nameLength), thousands(s.Findings), rules, how, codeEnd(s.File, pathLength)))
+	}
+	return b.orNothing()
+}
+
+func completeness(c release.Completeness) string {
+	switch c {
+	case release.ScanComplete:
+		return "complete"
+	case release.ScanUnknown:
+		return "does not say whether it is complete"
+	case release.ScanIncomplete:
+		return "❌ incomplete"
+	}
+	return "❌ no results"
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/knowngood/knowngood/pkg/release"
+)
+
+// A mark is how something went, at a glance.
+type mark int
+
+const (
+	good mark = iota
+	pending
+	caution
+	bad
+)
+
+func (m mark) sign() string { return [...]string{"✅", "⏳", "⚠️", "❌"}[m] }
+
+func markOf(state release.State) mark {
+	switch state {
+	case release.Done:
+		return good
+	case release.Started:
+		return pending
+	case release.Partial:
+		return caution
+	default:
+		return bad
+	}
+}
+
+// A story is what a record comes to, before it is written for any place.
+type story struct {
+	record release.Record
+	gate   *release.Entry
+	mark   mark
+	// word is what the story comes to in one word or two; text goes on about the application
+	// and the environment, whose names stand in it as %[1]s and %[2]s.
+	word, text string
+	// note is what else the reader must know at once.
+	note string
+}
+
+func tell(record release.Record) story {
+	s := story{record: record, gate: record.Last("gate")}
+	s.mark, s.word, s.text = s.headline()
+	if s.mark == bad && s.nothingTouched() {
+		s.note = "Nothing was touched: this run took no snapshot, renewed no certificate and deployed nothing."
+	}
+	return s
+}
+
+// outcome is the gate's, or "" where there is no decision, which is never a pass.
+func (s story) outcome() release.Outcome {
+	if s.gate == nil || s.gate.Decision == nil {
+		return ""
+	}
+	return s.gate.Decision.Outcome
+}
+
+func (s story) headline() (mark, string, string) {
+	start, finish := s.record.Last("deploy-start"), s.record.Last("deploy-finish")
+	switch {
+	case finish != nil && (start == nil || !finish.Ended.Before(start.Began)):
+		return s.deployed(finish)
+	case start != nil:
+		return pending, "deploying", "%[1]s to %[2]s, as far as this record goes"
+	case s.outcome() == release.Fail:
+		return bad, "fail", "%[1]s must not ship to %[2]s"
+	case s.gate != nil && s.outcome() == "":
+		return bad, "no decision", "the gate could not judge %[1]s for %[2]s, so it must not ship"
+	}
+	for _, step := range []string{"snapshot", "rotate-prepare", "rotate-prove", "release"} {
+		if e := s.record.Last(step); e != nil && e.State != release.Done && e.State != release.Started {
+			return bad, stepName(step) + " " + shortState(e.State), "%[1]s is not deployed to %[2]s by this run"
+		}
+	}
+	switch s.outcome() {
+	case release.Pass:
+		return good, "pass", "%[1]s may ship to %[2]s"
+	case release.Warn:
+		return caution, "warn", "%[1]s may ship to %[2]s"
+	}
+	return pending, "no decision", "no gate has judged %[1]s for %[2]s in this run"
+}
+
+func (s story) deployed(finish *release.Entry) (mark, string, string) {
+	switch finish.State {
+	case release.Done:
+	case release.Cancelled:
+		return bad, "deploy cancelled", "%[1]s in %[2]s is neither the old release nor surely the new one"
+	default:
+		text := "%[1]s in %[2]s"
+		if finish.Deploy != nil && finish.Deploy.ExitStatus != 0 {
+			text += fmt.Sprintf(" (exit status %d)", finish.Deploy.ExitStatus)
+		}
+		return bad, "deploy failed", text
+	}
+	if s.outcome() == release.Fail || s.gate != nil && s.outcome() == "" {
+		return bad, "deployed against the gate", "%[1]s to %[2]s"
+	}
+	for _, step := range []string{"rotate-prove", "rotate-prepare", "snapshot"} {
+		if e := s.record.Last(step); e != nil && e.State != release.Done {
+			return caution, "deployed", "%[1]s to %[2]s, but " + stepName(step) + " " + stateWord(e.State)
+		}
+	}
+	if s.outcome() == "" {
+		return caution, "deployed", "%[1]s to %[2]s, without a gate's decision"
+	}
+	if s.outcome() == release.Warn {
+		return caution, "deployed", "%[1]s to %[2]s, with warnings"
+	}
+	return good, "deployed", "%[1]s to %[2]s"
+}
+
+func (s story) nothingTouched() bool {
+	for _, e := range s.record.Entries {
+		if e.Step != "gate" && e.Step != "report" && e.Step != "release" {
+			return false
+		}
+	}
+	return true
+}
+
+// stepName returns a step's id as its command is written.
+func stepName(id string) string {
+	switch {
+	case strings.HasPrefix(id, "rotate-"), strings.HasPrefix(id, "deploy-"):
+		return strings.Replace(id, "-", " ", 1)
+	}
+	return id
+}
+
+// shortState is how a step failed, for a headline.
+func shortState(state release.State) string {
+	switch state {
+	case release.Partial:
+		return "incomplete"
+	case release.Cancelled:
+		return "cancelled"
+	}
+	return "failed"
+}
+
+func stateWord(state release.State) string {
+	switch state {
+	case release.Partial:
+		return "was done in part"
+	case release.Cancelled:
+		return "was cancelled"
+	case release.Failed:
+		return "failed"
+	case release.Started:
+		return "has begun"
+	case release.Done:
+		return "is done"
+	}
+	return "ended in a way that is not known"
+}

@@ -75,17 +75,17 @@ func (w Wanted) Check(served Served, now time.Time) error {
 	case now.After(leaf.NotAfter):
 		wrong = append(wrong, fmt.Errorf("expired on %s", leaf.NotAfter.UTC().Format(time.RFC3339)))
 	default:
-		wrong = append(wrong, w.verify(served, now))
+		wrong = append(wrong, w.verify(served, now, x509.ExtKeyUsageServerAuth))
 	}
 	return errors.Join(append(wrong, w.checkNames(leaf))...)
 }
 
-func (w Wanted) verify(served Served, now time.Time) error {
+func (w Wanted) verify(served Served, now time.Time, usage x509.ExtKeyUsage) error {
 	options := x509.VerifyOptions{
 		Roots:         w.Trusted,
 		Intermediates: x509.NewCertPool(),
 		CurrentTime:   now,
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsages:     []x509.ExtKeyUsage{usage},
 	}
 	if len(w.CA) > 0 {
 		options.Roots = x509.NewCertPool()
@@ -146,4 +146,11 @@ func (w Wanted) ServerNames() []string {
 		return []string{""}
 	}
 	return all
+}
+
+// acceptable returns nil when a client would accept the wanted certificate as it was issued.
+// What it is used for does not matter: it may be a client's.
+func (w Wanted) acceptable(now time.Time) error {
+	served := Served{Chain: append([]*x509.Certificate{w.Leaf}, w.Between...)}
+	return errors.Join(w.verify(served, now, x509.ExtKeyUsageAny), w.checkNames(w.Leaf))
 }

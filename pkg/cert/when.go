@@ -9,6 +9,8 @@ import (
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+
+	"github.com/knowngood/knowngood/pkg/kube"
 )
 
 // When says when certificates are renewed.
@@ -146,10 +148,7 @@ func said(c *cmapi.CertificateCondition) string {
 }
 
 func reasoned(reason, message string) string {
-	text := strings.TrimSpace(reason)
-	if message = strings.TrimSpace(message); message != "" {
-		text = strings.TrimPrefix(text+": "+message, ": ")
-	}
+	text := strings.Trim(kube.OneLine(reason+": "+message), ": ")
 	if text == "" {
 		return ""
 	}

@@ -84,6 +84,12 @@ func arrange(in *layout.Instance) error {
 	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", state.Fd()), in.Path(), "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("mounting the state folder: %w", err)
 	}
+	// As a peer of the folder below it, every mount in it would show up there too.
+	for _, kind := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
+		if err := unix.Mount("", in.Path(), "", unix.MS_REC|kind, ""); err != nil {
+			return fmt.Errorf("separating the state folder: %w", err)
+		}
+	}
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mounting /proc: %w", err)
 	}

@@ -82,15 +82,24 @@ func open(number int) (*os.File, error) {
 	return os.OpenFile(devicePath(number), os.O_RDWR, 0)
 }
 
-// detach lets an image's device go and removes it. One that is still in use goes when it is let go.
-func (l *loops) detach(image string) error {
+// number returns the device of an image, or -1.
+func (l *loops) number(image string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	number, ok := l.attached(image)
-	if !ok {
+	if n, ok := l.attached(image); ok {
+		return n
+	}
+	return -1
+}
+
+// remove detaches a device, if it has not detached itself, and removes it. One that is still in use goes when it is let go.
+func (l *loops) remove(number int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	device, err := os.Open(devicePath(number))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	device, err := os.Open(devicePath(number))
 	if err != nil {
 		return err
 	}

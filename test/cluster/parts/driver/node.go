@@ -171,12 +171,16 @@ func unbind(target string) error {
 
 // release lets the volume's device go when no target is left.
 func (d *driver) release(v *volume) error {
+	number := d.loop.number(d.volumeFile(v.ID)) // before the unmount, with which it detaches itself
 	if !v.Block {
 		if err := unbind(d.staged(v)); err != nil {
 			return err
 		}
 	}
-	return d.loop.detach(d.volumeFile(v.ID))
+	if number < 0 {
+		return nil
+	}
+	return d.loop.remove(number)
 }
 
 func (d *driver) NodeGetVolumeStats(_ context.Context, r *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {

@@ -120,12 +120,22 @@ func (a address) place(key string) string {
 	return a.scheme + "://" + strings.TrimSuffix(a.target.Host+"/"+a.prefix+key, "/")
 }
 
-// Locate returns text with a relative folder read against dir, and URLs as they are.
+// Locate returns text with a relative folder read against dir, and all else as it is.
 func Locate(dir, text string) string {
-	if text == "" || strings.Contains(text, "://") || oneSlash.MatchString(text) || filepath.IsAbs(text) {
+	at, err := parse(text)
+	if err != nil || at.scheme != "file" || filepath.IsAbs(at.folder()) {
 		return text
 	}
-	return filepath.Join(dir, text)
+	if !strings.Contains(text, "://") {
+		return filepath.Join(dir, text)
+	}
+	at.target.Host, at.target.Path = "", filepath.Join(dir, at.folder())
+	query := at.target.Query()
+	if at.prefix != "" {
+		query.Set("prefix", at.prefix)
+	}
+	at.target.RawQuery = query.Encode()
+	return at.target.String()
 }
 
 // shown are the query parameters whose values hold no secret. All others are hidden.
@@ -136,32 +146,46 @@ var shown = []string{
 	"use_path_style", "zonal",
 }
 
-// Redact returns the place as it may be printed: without user information and without the
-// value of any query parameter that could be a secret.
+// Redact returns the place as it may be printed: without user information, without query
+// parameters that could be or hold a secret, and without what cannot be read as a URL.
 func Redact(text string) string {
 	scheme, _, isURL := strings.Cut(text, "://")
 	if !isURL {
+		if start := oneSlash.FindString(text); start != "" {
+			return start + "***"
+		}
 		return text
 	}
 	parsed, err := url.Parse(text)
-	if err != nil {
+	if err != nil || parsed.Opaque != "" {
 		return scheme + "://***"
 	}
 	if parsed.User != nil {
-		parsed.User = url.User("redacted")
+		parsed.User = url.User(hidden)
 	}
-	query := parsed.Query()
+	query, kept, more := parsed.Query(), url.Values{}, ""
 	for name, values := range query {
-		for i := range values {
-			switch {
-			case name == "endpoint":
-				values[i] = Redact(values[i])
-			case !slices.Contains(shown, name):
-				values[i] = "redacted"
-			}
+		switch {
+		case slices.Contains(shown, name):
+			kept[name] = values
+		case name == "endpoint":
+			kept.Set(name, server(values[0]))
+		default:
+			more = "&" + hidden // the name too: "?s3cret" is a name
 		}
 	}
-	parsed.RawQuery = query.Encode()
-	parsed.Fragment, parsed.RawFragment = "", ""
+	parsed.RawQuery = strings.TrimPrefix(kept.Encode()+more, "&")
+	parsed.ForceQuery, parsed.Fragment, parsed.RawFragment = false, "", ""
 	return parsed.String()
+}
+
+const hidden = "redacted"
+
+// server returns scheme and host of an address, which is all of it that is shown.
+func server(text string) string {
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Host == "" {
+		return hidden
+	}
+	return parsed.Scheme + "://" + parsed.Host
 }

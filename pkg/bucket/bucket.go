@@ -13,7 +13,6 @@
 package bucket
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,10 +20,10 @@ import (
 	"io/fs"
 	"iter"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/azureblob" // azblob://
 	_ "gocloud.dev/blob/fileblob"  // file://
@@ -93,51 +92,9 @@ func fileQuery(query url.Values, create bool) string {
 // empty key it names the bucket.
 func (b *Bucket) Place(key string) string { return b.at.place(key) }
 
-// Put writes one object, whole or not at all. In a folder it has reached the disk when Put
-// returns.
-func (b *Bucket) Put(ctx context.Context, key string, data []byte, contentType string) error {
-	var written string
-	options := &blob.WriterOptions{ContentType: contentType, BeforeWrite: func(as func(any) bool) error {
-		var file *os.File
-		if as(&file) {
-			written = file.Name()
-		}
-		return nil
-	}}
-	// Upload and not NewWriter: the Azure driver's Writer.Close panics when an upload fails.
-	if err := b.Upload(ctx, key, bytes.NewReader(data), options); err != nil {
-		return b.at.explain("write", key, err)
-	}
-	if written == "" {
-		return nil
-	}
-	if err := syncFile(written); err != nil {
-		return b.at.explain("write", key, err)
-	}
-	return nil
-}
-
-// syncFile brings a file and its name to the disk; the file driver does neither. The driver
-// wrote to a temporary name, which is the final one with ".<hex>.tmp" behind it.
-func syncFile(temporary string) error {
-	final := strings.TrimSuffix(temporary, ".tmp")
-	final = strings.TrimSuffix(final, filepath.Ext(final))
-	for _, name := range []string{final, filepath.Dir(final)} {
-		file, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		err = errors.Join(file.Sync(), file.Close())
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Get reads one object of at most limit bytes; a larger one is ErrTooLarge.
 func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
-	reader, err := b.NewReader(ctx, key, nil)
+	reader, err := b.NewReader(ctx, key, &blob.ReaderOptions{BeforeRead: quiet})
 	if err != nil {
 		return nil, b.at.explain("read", key, err)
 	}
@@ -150,6 +107,16 @@ func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, erro
 		return nil, fmt.Errorf("read %s: %w: above %d bytes", b.Place(key), ErrTooLarge, limit)
 	}
 	return data, nil
+}
+
+// quiet keeps the S3 client from writing a line to standard error for each object that a
+// server sends without a checksum.
+func quiet(as func(any) bool) error {
+	var options *[]func(*s3.Options)
+	if as(&options) {
+		*options = append(*options, func(o *s3.Options) { o.DisableLogOutputChecksumValidationSkipped = true })
+	}
+	return nil
 }
 
 // Remove deletes one object. One that is not there is no error.

@@ -7,32 +7,54 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
 	"syscall"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"gocloud.dev/gcerrors"
+	"google.golang.org/api/googleapi"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 )
 
 // IsNotFound tells whether err says that the object, the bucket or the folder is not there.
+// What is forbidden or cannot be reached is never "not there": the Google driver says so of
+// each 403, and the Azure driver of a host that no name server knows.
 func IsNotFound(err error) bool {
+	var name *net.DNSError
+	if IsForbidden(err) || errors.As(err, &name) {
+		return false
+	}
 	return gcerrors.Code(err) == gcerrors.NotFound || errors.Is(err, fs.ErrNotExist)
 }
 
 // IsForbidden tells whether err says that the credentials, or the user of the process, may
-// not do it.
+// not do it. The drivers know few of the codes that come with 403.
 func IsForbidden(err error) bool {
 	if gcerrors.Code(err) == gcerrors.PermissionDenied || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		return true
 	}
-	// The S3 driver knows two of the codes that come with 403 (not InvalidAccessKeyId,
-	// SignatureDoesNotMatch, ExpiredToken, …).
-	var answer interface{ HTTPStatusCode() int }
-	return errors.As(err, &answer) &&
-		(answer.HTTPStatusCode() == http.StatusForbidden || answer.HTTPStatusCode() == http.StatusUnauthorized)
+	status := answered(err)
+	return status == http.StatusForbidden || status == http.StatusUnauthorized
+}
+
+// answered returns the HTTP status with which a provider answered, 0 when there is none.
+func answered(err error) int {
+	var amazon interface{ HTTPStatusCode() int }
+	var google *googleapi.Error
+	var azure *azcore.ResponseError
+	switch {
+	case errors.As(err, &amazon):
+		return amazon.HTTPStatusCode()
+	case errors.As(err, &google):
+		return google.Code
+	case errors.As(err, &azure):
+		return azure.StatusCode
+	}
+	return 0
 }
 
 // An explained error shows a text in which nothing is secret, and stays what it was for
@@ -59,6 +81,8 @@ var (
 	user   = regexp.MustCompile(`(://)[^/\s@"]+@`)
 	// code is what the portable library adds; it says nothing to a person.
 	code = regexp.MustCompile(`^blob(?: \(key "[^"]*"\))? \(code=[A-Za-z]+\): `)
+	// rule is how the Azure library draws its errors, over several lines.
+	rule = regexp.MustCompile(`\s*\n[-\s]*`)
 )
 
 func (a address) hide(err error) string {
@@ -68,6 +92,7 @@ func (a address) hide(err error) string {
 			text = strings.ReplaceAll(text, raw, Redact(raw))
 		}
 	}
+	text = rule.ReplaceAllString(strings.TrimRight(text, "-\n"), "; ")
 	text = code.ReplaceAllString(text, "")
 	text = user.ReplaceAllString(text, "${1}redacted@")
 	return signed.ReplaceAllString(text, "${1}redacted")

@@ -3,6 +3,7 @@
 package steps
 
 import (
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -47,18 +48,23 @@ func named(app string) error {
 }
 
 // url returns where the catalog lies. Without --catalog and without a face that knows a
-// better place it is knowngood/catalog in the user's data directory.
+// better place it is knowngood/catalog in the user's data directory, for this user alone.
 func (p *place) url(run *Run) (string, error) {
 	if p.catalog != "" {
 		return bucket.Locate(run.Dir, p.catalog), nil
 	}
 	if data := variable(run.Environ, "XDG_DATA_HOME"); filepath.IsAbs(data) {
-		return filepath.Join(data, "knowngood", "catalog"), nil
+		return ownFolder(data), nil
 	}
 	if home := variable(run.Environ, "HOME"); filepath.IsAbs(home) {
-		return filepath.Join(home, ".local", "share", "knowngood", "catalog"), nil
+		return ownFolder(filepath.Join(home, ".local", "share")), nil
 	}
 	return "", fault.Hint(fault.Usagef("no place for the records is known: neither XDG_DATA_HOME nor HOME is set"), "give --catalog")
+}
+
+func ownFolder(data string) string {
+	folder := url.URL{Scheme: "file", Path: filepath.Join(data, "knowngood", "catalog"), RawQuery: "dir_file_mode=0700"}
+	return folder.String()
 }
 
 func variable(environ []string, name string) string {

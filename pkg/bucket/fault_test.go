@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bucket_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/knowngood/knowngood/pkg/bucket"
+	"github.com/knowngood/knowngood/pkg/fault"
+)
+
+// child is set in a process that a test starts to do one thing under a limit or as another
+// user; its value names the thing.
+const child = "KNOWNGOOD_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(child) {
+	case "put":
+		put(os.Args[1], 0)
+	case "put with half a disk":
+		put(os.Args[1], 4096)
+	case "list":
+		list(os.Args[1])
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+func put(folder string, limit uint64) {
+	if limit > 0 {
+		signal.Ignore(syscall.SIGXFSZ)
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
+			panic(err)
+		}
+	}
+	b, err := bucket.Open(context.Background(), folder)
+	if err == nil {
+		err = b.Put(context.Background(), "v1/a/entry.json", make([]byte, 3*4096), "application/json")
+	}
+	report(err)
+}
+
+func list(folder string) {
+	b, err := bucket.Open(context.Background(), folder)
+	if err != nil {
+		report(err)
+	}
+	for _, err := range b.Objects(context.Background(), "v1/") {
+		if err != nil {
+			report(err)
+		}
+	}
+	report(nil)
+}
+
+func report(err error) {
+	if err == nil {
+		os.Exit(0)
+	}
+	os.Stdout.WriteString(err.Error() + "\n" + strings.Join(fault.Hints(err), "\n"))
+	if bucket.IsForbidden(err) {
+		os.Exit(13)
+	}
+	os.Exit(1)
+}
+
+// run does the named thing in a process of its own, as nobody where this one is root, for
+// whom permissions mean nothing.
+func run(t *testing.T, what, folder string, asNobody bool) (string, int) {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), program, folder)
+	command.Env = append(os.Environ(), child+"="+what)
+	if asNobody && os.Getuid() == 0 {
+		// The test's own program and folders lie where only root can go.
+		copied := filepath.Join(t.TempDir(), "program")
+		data, err := os.ReadFile(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(copied, data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		openUp(t, copied)
+		openUp(t, folder)
+		command.Path = copied
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	output, err := command.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(output), command.ProcessState.ExitCode()
+}
+
+// openUp lets everybody go through the folders above path that the test made.
+func openUp(t *testing.T, path string) {
+	t.Helper()
+	for dir := filepath.Dir(path); strings.HasPrefix(dir, os.TempDir()) && dir != os.TempDir(); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func files(t *testing.T, folder string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			found = append(found, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestADiskThatFillsHalfwayLeavesNothing(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	text, status := run(t, "put with half a disk", folder, false)
+	if status == 0 || !strings.Contains(text, "file too large") {
+		t.Fatalf("status %d: %s", status, text)
+	}
+	if left := files(t, folder); left != nil {
+		t.Errorf("left %q", left)
+	}
+	if text, status := run(t, "put", folder, false); status != 0 || len(files(t, folder)) != 1 {
+		t.Errorf("without the limit: status %d: %s, files %q", status, text, files(t, folder))
+	}
+}
+
+func TestACancelledWriteLeavesNothing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	folder := t.TempDir()
+	for _, place := range []string{folder, "mem://", s3(t, "")} {
+		b := open(t, place)
+		if err := b.Put(ctx, "v1/a.json", []byte("{}"), "application/json"); fault.StatusOf(err) != fault.Cancelled {
+			t.Errorf("%s: %v", b.Place(""), err)
+		}
+		if left := keys(t, b, ""); left != nil {
+			t.Errorf("%s: left %q", b.Place(""), left)
+		}
+	}
+	if left := files(t, folder); left != nil {
+		t.Errorf("left %q", left)
+	}
+}
+
+func TestAFolderThatMayNotBeWrittenTo(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "theirs")
+	if err := os.Mkdir(folder, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	text, status := run(t, "put", folder, true)
+	if status != 13 || !strings.Contains(text, "permission denied\nlet the user of this process write in "+folder) {
+		t.Errorf("status %d: %s", status, text)
+	}
+	if text, status := run(t, "put", folder+"/below", true); status != 13 {
+		t.Errorf("a folder that cannot be made: status %d: %s", status, text)
+	}
+}
+
+// The driver passes over what it may not read; a record that is not seen is not "no record".
+func TestAFolderThatMayNotBeReadIsAnError(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "records")
+	if err := os.MkdirAll(folder+"/v1/shop/production", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if text, status := run(t, "list", folder, true); status != 0 {
+		t.Fatalf("status %d: %s", status, text)
+	}
+	if err := os.Chmod(folder+"/v1/shop/production", 0); err != nil {
+		t.Fatal(err)
+	}
+	if text, status := run(t, "list", folder, true); status != 13 || !strings.Contains(text, "v1/shop/production: permission denied") {
+		t.Errorf("status %d: %s", status, text)
+	}
+	if err := os.Chmod(folder+"/v1/shop/production", 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFileInTheWayOfAFolder(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range []string{file, file + "/below"} {
+		if _, err := bucket.Open(t.Context(), place); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("Open(%s): %v", place, err)
+		}
+	}
+}
+
+func TestS3SaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	denied := func(code string, status int) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/xml")
+			w.WriteHeader(status)
+			w.Write([]byte(`<Error><Code>` + code + `</Code><Message>no</Message></Error>`))
+		})
+	}
+	for _, test := range []struct {
+		name    string
+		handler http.Handler
+		hint    string
+	}{
+		{"denied", denied("AccessDenied", 403), "check the credentials, and grant s3:ListBucket on arn:aws:s3:::records"},
+		{"unknown key", denied("InvalidAccessKeyId", 403), "check the credentials, and grant s3:ListBucket on arn:aws:s3:::records"},
+		{"expired", denied("ExpiredToken", 403), "check the credentials, and grant s3:ListBucket on arn:aws:s3:::records"},
+		{"no bucket", denied("NoSuchBucket", 404), "make the bucket records, or check its name, its region and its account"},
+	} {
+		b := open(t, s3At(serve(t, test.handler), "records", "/p"))
+		err := b.Probe(t.Context(), "v1/")
+		if diff := cmp.Diff([]string{test.hint}, fault.Hints(err)); diff != "" {
+			t.Errorf("%s: %v: hints (-want +got):\n%s", test.name, err, diff)
+		}
+	}
+	write := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.Write([]byte(`<ListBucketResult></ListBucketResult>`))
+			return
+		}
+		denied("AccessDenied", 403).ServeHTTP(w, r)
+	})
+	err := open(t, s3At(serve(t, write), "records", "/p")).Probe(t.Context(), "v1/")
+	if diff := cmp.Diff([]string{"check the credentials, and grant s3:PutObject on arn:aws:s3:::records/p/*"}, fault.Hints(err)); diff != "" {
+		t.Errorf("%v: hints (-want +got):\n%s", err, diff)
+	}
+}
+
+// Credentials that may add and not delete are what an append-only catalog should have.
+func TestAProbeNeedsNoRightToDelete(t *testing.T) {
+	t.Parallel()
+	var put, deleted string
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodGet:
+			w.Write([]byte(`<ListBucketResult></ListBucketResult>`))
+		case http.MethodPut:
+			put = r.URL.Path
+		case http.MethodDelete:
+			deleted = r.URL.Path
+			w.WriteHeader(http.StatusForbidden)
+			w.Write([]byte(`<Error><Code>AccessDenied</Code></Error>`))
+		}
+	})
+	if err := open(t, s3At(serve(t, handler), "records", "")).Probe(t.Context(), "v1/.probe/"); err != nil {
+		t.Error(err)
+	}
+	if put == "" || put != deleted || !strings.HasPrefix(put, "/records/v1/.probe/") {
+		t.Errorf("put %q, deleted %q", put, deleted)
+	}
+}
+
+func TestADeadlineNamesThePlace(t *testing.T) {
+	t.Parallel()
+	stuck := make(chan struct{})
+	endpoint := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stuck }))
+	t.Cleanup(func() { close(stuck) })
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	err := open(t, s3At(endpoint, "records", "/p")).Probe(ctx, "v1/")
+	if !errors.Is(err, context.DeadlineExceeded) || fault.StatusOf(err) != fault.Failed {
+		t.Errorf("error %v", err)
+	}
+	if diff := cmp.Diff([]string{"check that s3://records/p can be reached from here"}, fault.Hints(err)); diff != "" {
+		t.Errorf("hints (-want +got):\n%s", diff)
+	}
+}
+
+// The Azure driver's Writer panics when a write fails, and a signed address is part of the
+// error of an HTTP client.
+func TestAzure(t *testing.T) {
+	t.Setenv("AZURE_STORAGE_ACCOUNT", "devstoreaccount1")
+	t.Setenv("AZURE_STORAGE_KEY", base64.StdEncoding.EncodeToString([]byte("key")))
+	endpoint := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("x-ms-error-code", "AuthorizationPermissionMismatch")
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	place := "azblob://records/p?protocol=http&localemu=true&domain=" + strings.TrimPrefix(endpoint, "http://")
+	err := open(t, place).Put(t.Context(), "v1/a.json", []byte("{}"), "application/json")
+	if !bucket.IsForbidden(err) {
+		t.Errorf("error %v", err)
+	}
+	if diff := cmp.Diff([]string{"check the credentials, and grant Storage Blob Data Contributor on container records"}, fault.Hints(err)); diff != "" {
+		t.Errorf("hints (-want +got):\n%s", diff)
+	}
+	t.Setenv("AZURE_STORAGE_KEY", "")
+	t.Setenv("AZURE_STORAGE_SAS_TOKEN", "sv=2024&sig=s3cret%2Bs3cret&se=tomorrow")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err = open(t, "azblob://records/p?protocol=http&localemu=true&domain=127.0.0.1:1").Probe(ctx, "v1/")
+	if err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestGoogle(t *testing.T) {
+	endpoint := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		w.Write([]byte(`{"error":{"code":403,"message":"no"}}`))
+	}))
+	t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(endpoint, "http://"))
+	b := open(t, "gs://records/p?anonymous=true")
+	if _, err := b.Get(t.Context(), "v1/a.json", 10); bucket.IsNotFound(err) || !bucket.IsForbidden(err) {
+		t.Errorf("a refused read passes for an absent object: %v", err)
+	}
+	err := b.Put(t.Context(), "v1/a.json", []byte("{}"), "application/json")
+	if diff := cmp.Diff([]string{"check the credentials, and grant storage.objects.create on bucket records"}, fault.Hints(err)); diff != "" {
+		t.Errorf("%v: hints (-want +got):\n%s", err, diff)
+	}
+}

@@ -107,8 +107,9 @@ type Set struct {
 type bound struct {
 	name string
 	set  func(string) error
-	// given is true once a value other than the default was set.
+	// given is true once a value other than the default was set; text is that value.
 	given bool
+	text  string
 }
 
 // An Option refines one input.

@@ -54,8 +54,22 @@ func (s *Set) Assign(name, value string) error {
 			return fault.Usagef("%s %q: %w", name, value, err)
 		}
 		s.bound[i].given = true
+		s.bound[i].text = value
 	}
 	return nil
+}
+
+// Value returns the text last assigned to an input, or its default.
+func (s *Set) Value(name string) string {
+	for i, b := range s.bound {
+		if b.name == name {
+			if b.given {
+				return b.text
+			}
+			return s.Inputs[i].Default
+		}
+	}
+	return ""
 }
 
 // A Source gives values by the input's declaration. ok is false when it has none; an empty

@@ -7,6 +7,7 @@ package steps
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 
@@ -32,6 +33,8 @@ type Run struct {
 	Tell func(text string)
 	// Result is what --json prints: any value with a documented JSON form. The last call counts.
 	Result func(value any)
+	// Console takes the output of commands that the user asked to run.
+	Console io.Writer
 	// Environ is the process's environment, for commands that the user asked to run.
 	Environ []string
 	// Dir is the working directory: the root against which relative paths are read.

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// flagValue lets pflag write into a Set.
+type flagValue struct {
+	set   *step.Set
+	input step.Input
+	text  string
+}
+
+func (f *flagValue) String() string { return f.text }
+
+func (f *flagValue) Type() string {
+	switch f.input.Kind {
+	case step.Bool:
+		return "bool"
+	case step.Int:
+		return "number"
+	case step.Duration:
+		return "duration"
+	default:
+		return "text"
+	}
+}
+
+func (f *flagValue) Set(text string) error {
+	f.text = text
+	return f.set.Assign(f.input.Name, text)
+}
+
+// addFlags gives every input a flag, but for secrets, which argv would show to the machine,
+// and the command, which stands after "--".
+func addFlags(flags *pflag.FlagSet, set *step.Set) {
+	for _, in := range set.Inputs {
+		if in.Kind == step.Secret || in.Kind == step.Command {
+			continue
+		}
+		flag := flags.VarPF(&flagValue{set: set, input: in, text: in.Default}, in.Name, "", in.Doc)
+		if in.Kind == step.Bool {
+			flag.NoOptDefVal = "true"
+		}
+	}
+}
+
+// environmentSource reads KNOWNGOOD_<NAME>, for secrets also the file that
+// KNOWNGOOD_<NAME>_FILE names, then the fallback variable of the face.
+func environmentSource(env map[string]string) step.Source {
+	return func(in step.Input) (string, bool, error) {
+		if in.Kind == step.Command {
+			return "", false, nil
+		}
+		if value := env[in.Env()]; value != "" {
+			return value, true, nil
+		}
+		if in.Kind == step.Secret {
+			if path := env[in.Env()+"_FILE"]; path != "" {
+				return readSecret(in, path)
+			}
+		}
+		if in.Fallback != "" && env[in.Fallback] != "" {
+			return env[in.Fallback], true, nil
+		}
+		return "", false, nil
+	}
+}
+
+func readSecret(in step.Input, path string) (string, bool, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the user names the file
+	if err != nil {
+		return "", false, fault.Exit(fault.Usage, err)
+	}
+	if len(data) == 0 {
+		return "", false, fault.Usagef("%s_FILE: %s is empty", in.Env(), path)
+	}
+	return string(data), true, nil
+}

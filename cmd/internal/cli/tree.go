@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/knowngood/knowngood/cmd/internal/steps"
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// add hangs a step into the tree: "rotate prepare" below "rotate".
+func (p Program) add(root *cobra.Command, one steps.Step, face face, env map[string]string) {
+	set := &step.Set{}
+	one.Declare(set)
+	words := strings.Fields(set.Name)
+	parent := root
+	for _, word := range words[:len(words)-1] {
+		parent = group(parent, word)
+	}
+	cmd := &cobra.Command{
+		Use:     words[len(words)-1] + usageTail(set),
+		Short:   set.Summary,
+		Long:    longHelp(set),
+		Example: indent(set.Example),
+		Args:    wordsAllowed(set),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.run(cmd, args, invocation{one, set, face, env})
+		},
+	}
+	addFlags(cmd.Flags(), set)
+	parent.AddCommand(cmd)
+}
+
+// group returns the command that only holds others, made on first use.
+func group(parent *cobra.Command, word string) *cobra.Command {
+	for _, child := range parent.Commands() {
+		if child.Name() == word {
+			return child
+		}
+	}
+	child := &cobra.Command{
+		Use: word, Short: groupSummary(word), Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	parent.AddCommand(child)
+	return child
+}
+
+func groupSummary(word string) string {
+	summaries := map[string]string{
+		"rotate": "Rotate TLS certificates around a deploy.",
+		"deploy": "Say in the record when a deploy began and how it ended.",
+	}
+	if summary, ok := summaries[word]; ok {
+		return summary
+	}
+	return "Commands of " + word + "."
+}
+
+func usageTail(set *step.Set) string {
+	for _, in := range set.Inputs {
+		if in.Kind == step.Command {
+			return " [flags] -- COMMAND [ARG...]"
+		}
+	}
+	return " [flags]"
+}
+
+// wordsAllowed lets only steps with a command take words, and only after "--".
+func wordsAllowed(set *step.Set) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if !takesCommand(set) {
+			return noArgs(cmd, args)
+		}
+		if len(args) > 0 && cmd.ArgsLenAtDash() != 0 {
+			return fault.Hint(fault.Usagef("%s: unexpected %q before \"--\"", cmd.CommandPath(), args[0]),
+				"the command to run stands after \"--\", e.g. %s -- kubectl apply -f deploy/", cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+func takesCommand(set *step.Set) bool {
+	for _, in := range set.Inputs {
+		if in.Kind == step.Command {
+			return true
+		}
+	}
+	return false
+}
+
+func longHelp(set *step.Set) string {
+	var b strings.Builder
+	b.WriteString(set.Summary)
+	if set.Long != "" {
+		b.WriteString("\n\n" + set.Long)
+	}
+	if len(set.Outputs) > 0 {
+		b.WriteString("\n\nOutputs:\n")
+		for _, out := range set.Outputs {
+			fmt.Fprintf(&b, "  %-18s %s\n", out.Name, wrap(out.Doc, 21))
+		}
+	}
+	var secrets []string
+	for _, in := range set.Inputs {
+		if in.Kind == step.Secret {
+			secrets = append(secrets, fmt.Sprintf("  %-18s %s", in.Env(), wrap(in.Doc, max(21, 3+len(in.Env())))))
+		}
+	}
+	if len(secrets) > 0 {
+		b.WriteString("\nSecrets, by environment or by the file that <NAME>_FILE names:\n" + strings.Join(secrets, "\n"))
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func indent(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+}
+
+// An invocation is one step about to run.
+type invocation struct {
+	step steps.Step
+	set  *step.Set
+	face face
+	env  map[string]string
+}
+
+func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
+	asJSON, err := cmd.Flags().GetBool("json")
+	if err != nil {
+		return err
+	}
+	verbose, err := cmd.Flags().GetBool("verbose")
+	if err != nil {
+		return err
+	}
+	if err := p.complete(cmd, args, in); err != nil {
+		return err
+	}
+	if person, ok := in.face.(*terminal); ok {
+		person.quiet = asJSON
+	}
+	screen := &screen{out: p.Stderr, renew: isTerminal(p.Stderr)}
+	var result any
+	run := &steps.Run{
+		Log: p.logger(screen, in.face, verbose), Now: p.Now, Version: p.Version, Host: in.face, Dir: p.Dir,
+		Console: screen.console(),
+		Environ: withoutSecrets(p.Environ, secretVariables(in.set)),
+		Tell:    func(text string) { screen.tell(text) },
+		Result:  func(value any) { result = value },
+	}
+	err = in.step.Run(cmd.Context(), run)
+	screen.done()
+	if asJSON && result != nil {
+		encoder := json.NewEncoder(p.Stdout)
+		encoder.SetIndent("", "  ")
+		if printing := encoder.Encode(result); printing != nil && err == nil {
+			err = printing
+		}
+	}
+	return err
+}
+
+// complete gives every input its value: flag, environment, the face's fact, the
+// configuration file, default.
+func (p Program) complete(cmd *cobra.Command, args []string, in invocation) error {
+	for _, input := range in.set.Inputs {
+		if input.Kind == step.Command {
+			for _, word := range args {
+				if err := in.set.Assign(input.Name, word); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	ctx := cmd.Context()
+	fromEnvironment := environmentSource(in.env)
+	facts := func(input step.Input) (string, bool, error) { return p.fact(ctx, in, input) }
+	err := in.set.Complete(fromEnvironment, facts)
+	for _, input := range in.set.Inputs {
+		if input.Kind == step.Secret {
+			p.mask(in, input)
+		}
+	}
+	return err
+}
+
+// fact asks the face. A tree is only told when it is the tree of the commit that was given.
+func (p Program) fact(ctx context.Context, in invocation, input step.Input) (string, bool, error) {
+	if input.Name == "tree" {
+		commit, ok, err := in.face.Fact(ctx, step.Input{Name: "commit"})
+		if err != nil || !ok || commit != in.set.Value("commit") {
+			return "", false, err
+		}
+	}
+	return in.face.Fact(ctx, input)
+}
+
+func (p Program) mask(in invocation, input step.Input) {
+	if value, ok, err := environmentSource(in.env)(input); ok && err == nil {
+		in.face.Mask(strings.TrimRight(value, "\r\n"))
+	}
+}
+
+func secretVariables(set *step.Set) []string {
+	var names []string
+	for _, in := range set.Inputs {
+		if in.Kind == step.Secret {
+			names = append(names, in.Env())
+		}
+	}
+	return names
+}
+
+// tell prints text for a person as it is: package report made and escaped it.
+func (s *screen) tell(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clear()
+	fmt.Fprintln(s.out, strings.TrimRight(text, "\n"))
+}
+
+func (s *screen) done() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clear()
+}

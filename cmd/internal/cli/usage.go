@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// columns is the width that help keeps to.
+const columns = 80
+
+// usage prints how a command is called, on lines that fit a terminal.
+func usage(cmd *cobra.Command) error {
+	var b strings.Builder
+	b.WriteString("Usage:\n")
+	if cmd.Runnable() && !cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "  %s\n", cmd.UseLine())
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "  %s COMMAND [flags]\n\nCommands:\n", cmd.CommandPath())
+		for _, child := range cmd.Commands() {
+			if child.IsAvailableCommand() || child.Name() == "help" {
+				fmt.Fprintf(&b, "  %-12s %s\n", child.Name(), wrap(child.Short, 15))
+			}
+		}
+	}
+	if cmd.HasExample() {
+		fmt.Fprintf(&b, "\nExample:\n%s\n", cmd.Example)
+	}
+	if flags := cmd.LocalFlags(); flags.HasAvailableFlags() {
+		fmt.Fprintf(&b, "\nFlags:\n%s", flags.FlagUsagesWrapped(columns))
+	}
+	if flags := cmd.InheritedFlags(); flags.HasAvailableFlags() {
+		fmt.Fprintf(&b, "\nEverywhere:\n%s", flags.FlagUsagesWrapped(columns))
+	}
+	_, err := fmt.Fprint(cmd.OutOrStderr(), b.String())
+	return err
+}
+
+// wrap breaks text into lines that fit behind a margin of the given width.
+func wrap(text string, margin int) string {
+	var b strings.Builder
+	width := margin
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case width+1+len(word) > columns:
+			b.WriteString("\n" + strings.Repeat(" ", margin))
+			width = margin
+		default:
+			b.WriteByte(' ')
+			width++
+		}
+		b.WriteString(word)
+		width += len(word)
+	}
+	return b.String()
+}

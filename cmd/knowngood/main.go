@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command knowngood is the release step that never ships without a way back.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/knowngood/knowngood/cmd/internal/cli"
+)
+
+// version is set by the linker in a release.
+var version = "dev" //nolint:gochecknoglobals // -ldflags -X needs a package variable
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the process at once, should the clean-up after the first hang.
+	context.AfterFunc(ctx, stop)
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "."
+	}
+	program := cli.Program{
+		Stdout: os.Stdout, Stderr: os.Stderr,
+		Environ: os.Environ(), Dir: dir, Now: time.Now, Version: version,
+	}
+	return int(program.Main(ctx, os.Args[1:]))
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command gen writes every file that is made from the steps' declarations, or with -check
+// names those that are stale.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	actionrender "github.com/knowngood/knowngood/action/render"
+	"github.com/knowngood/knowngood/cmd/internal/steps"
+	"github.com/knowngood/knowngood/pkg/step"
+	tektonrender "github.com/knowngood/knowngood/tekton/render"
+)
+
+// version is what rendered Tasks say of themselves and which image they default to.
+const version = "0.1.0"
+
+func main() {
+	check := flag.Bool("check", false, "compare the files instead of writing them")
+	root := flag.String("root", ".", "root of the repository")
+	flag.Parse()
+	if err := run(*root, *check); err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
+}
+
+// A file is one generated file: its path below the root and its whole content.
+type file struct {
+	path    string
+	content []byte
+}
+
+func run(root string, check bool) error {
+	files, err := render(root)
+	if err != nil {
+		return err
+	}
+	var stale []error
+	for _, f := range files {
+		path := filepath.Join(root, filepath.FromSlash(f.path))
+		if check {
+			have, err := os.ReadFile(path) //nolint:gosec // our own files
+			if err != nil || !bytes.Equal(have, f.content) {
+				stale = append(stale, fmt.Errorf("%s is stale: run go generate ./cmd/gen", f.path))
+			}
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // committed files
+			return err
+		}
+		if err := os.WriteFile(path, f.content, 0o644); err != nil { //nolint:gosec // committed files
+			return err
+		}
+	}
+	return errors.Join(stale...)
+}
+
+func render(root string) ([]file, error) {
+	var files []file
+	specs := specs()
+	for _, spec := range specs {
+		files = append(files, actionFiles(spec)...)
+		tasks, err := tektonFiles(spec)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", spec.Name, err)
+		}
+		files = append(files, tasks...)
+	}
+	readme, err := os.ReadFile(filepath.Join(root, "README.md")) //nolint:gosec // our own file
+	if err != nil {
+		return nil, err
+	}
+	readme, err = fill(readme, map[string]string{
+		"steps": stepTable(specs), "reference": reference(specs), "statuses": statusTable(), "permissions": permissionTable(specs),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("README.md: %w", err)
+	}
+	return append(files, file{"README.md", readme}), nil
+}
+
+func specs() []step.Spec {
+	var all []step.Spec
+	for _, one := range steps.All() {
+		set := &step.Set{}
+		one.Declare(set)
+		all = append(all, set.Spec)
+	}
+	return all
+}
+
+func actionFiles(spec step.Spec) []file {
+	if !spec.Has(step.Action) {
+		return nil
+	}
+	if spec.Name == "release" {
+		return []file{{"action.yml", []byte(actionrender.File(actionrender.Action{
+			Name: "knowngood", Description: "Never ship without a way back. " + spec.Summary,
+			Spec: spec, Scripts: "action/scripts",
+		}))}}
+	}
+	return []file{{"action/" + spec.ID() + "/action.yml", []byte(actionrender.File(actionrender.Action{
+		Name: "knowngood " + spec.Name, Description: spec.Summary, Spec: spec, Scripts: "../scripts",
+	}))}}
+}
+
+func tektonFiles(spec step.Spec) ([]file, error) {
+	if !spec.Has(step.Tekton) {
+		return nil, nil
+	}
+	task, err := tektonrender.Task(spec, tektonrender.Config{
+		Image: "ghcr.io/knowngood/knowngood:" + version, Version: version, ResultsVariable: resultsVariable,
+	})
+	if err != nil {
+		return nil, err
+	}
+	rbac, err := tektonrender.RBAC(spec)
+	if err != nil {
+		return nil, err
+	}
+	folder := "tekton/task/" + tektonrender.Name(spec) + "/"
+	return []file{
+		{folder + tektonrender.Name(spec) + ".yaml", []byte(tektonrender.File(task))},
+		{folder + "rbac.yaml", []byte(tektonrender.File(rbac...))},
+	}, nil
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	actionrender "github.com/knowngood/knowngood/action/render"
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+//go:generate go run . -root ../..
+
+// resultsVariable chooses the Tekton face at run time.
+const resultsVariable = "KNOWNGOOD_TEKTON_RESULTS"
+
+// fill replaces what stands between "<!-- generated: NAME -->" and "<!-- end -->". A block
+// that the text lacks is an error: tables that nobody shows would rot.
+func fill(text []byte, blocks map[string]string) ([]byte, error) {
+	for name, content := range blocks {
+		begin := fmt.Appendf(nil, "<!-- generated: %s -->\n", name)
+		head, rest, found := bytes.Cut(text, begin)
+		if !found {
+			return nil, fmt.Errorf("no block %q", name)
+		}
+		_, tail, found := bytes.Cut(rest, []byte("<!-- end -->"))
+		if !found {
+			return nil, fmt.Errorf("block %q does not end", name)
+		}
+		text = slices.Concat(head, begin, []byte(content), []byte("<!-- end -->"), tail)
+	}
+	return text, nil
+}
+
+func stepTable(specs []step.Spec) string {
+	var b strings.Builder
+	b.WriteString("| step | does | command line | Action | Tekton |\n|---|---|---|---|---|\n")
+	for _, spec := range specs {
+		fmt.Fprintf(&b, "| `%s` | %s |%s|%s|%s|\n", spec.Name, cell(spec.Summary),
+			tick(spec.Has(step.CLI)), tick(spec.Has(step.Action)), tick(spec.Has(step.Tekton)))
+	}
+	return b.String()
+}
+
+func tick(yes bool) string {
+	if yes {
+		return " ✓ "
+	}
+	return "  "
+}
+
+func reference(specs []step.Spec) string {
+	var b strings.Builder
+	for _, spec := range specs {
+		fmt.Fprintf(&b, "<details><summary><code>%s</code></summary>\n\n%s\n\n", spec.Name, spec.Summary)
+		b.WriteString("| input | kind | meaning |\n|---|---|---|\n")
+		for _, in := range spec.Inputs {
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", in.Name, kind(in), cell(actionrender.Describe(in)))
+		}
+		if len(spec.Outputs) > 0 {
+			b.WriteString("\n| output | meaning |\n|---|---|\n")
+		}
+		for _, out := range spec.Outputs {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", out.Name, cell(out.Doc))
+		}
+		writeNeeds(&b, spec)
+		b.WriteString("\n</details>\n")
+	}
+	return b.String()
+}
+
+func kind(in step.Input) string {
+	if in.Kind == step.Secret {
+		return "secret, `" + in.Env() + "`"
+	}
+	return string(in.Kind)
+}
+
+func writeNeeds(b *strings.Builder, spec step.Spec) {
+	if len(spec.Needs) == 0 {
+		return
+	}
+	b.WriteString("\n| in the cluster | verbs | why |\n|---|---|---|\n")
+	for _, need := range spec.Needs {
+		name := strings.Join(need.Resources, ", ")
+		if need.Group != "" {
+			name += "." + need.Group
+		}
+		if need.Cluster {
+			name += " (cluster-wide)"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, strings.Join(need.Verbs, ", "), cell(need.Why))
+	}
+}
+
+func statusTable() string {
+	var b strings.Builder
+	b.WriteString("| exit status | meaning |\n|---|---|\n")
+	for _, meaning := range fault.Statuses() {
+		fmt.Fprintf(&b, "| %d | %s |\n", meaning.Status, meaning.Text)
+	}
+	return b.String()
+}
+
+// permissionTable joins what all steps ask of GitHub's token.
+func permissionTable(specs []step.Spec) string {
+	var b strings.Builder
+	b.WriteString("| permission | for |\n|---|---|\n")
+	var seen []string
+	for _, spec := range specs {
+		for _, p := range spec.Permissions {
+			row := fmt.Sprintf("| `%s: %s` | %s |\n", p.Scope, p.Access, cell(p.Why))
+			if !slices.Contains(seen, row) {
+				seen = append(seen, row)
+				b.WriteString(row)
+			}
+		}
+	}
+	return b.String()
+}
+
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -151,4 +151,3 @@ func forbidden(name string, r room, imported string, rooms map[string]room, guar
 	}
 	return ""
 }
-

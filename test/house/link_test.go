@@ -11,10 +11,12 @@ import (
 	"testing"
 )
 
-// TestBinaryLinksNoTemplates reads the symbols of the built program. text/template calls
+// TestBinaryRunsNoTemplates reads the symbols of the built program. Executing a template calls
 // methods by name, after which the linker must keep every exported method of every reachable
-// type, and the program doubles; Tekton's types belong to the generator alone.
-func TestBinaryLinksNoTemplates(t *testing.T) {
+// type, and the program doubles. cobra, go-githubactions and, by way of net/rpc, Google's
+// client import the packages; what they do not run, the linker drops. Tekton's types belong to
+// the generator alone.
+func TestBinaryRunsNoTemplates(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "knowngood")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace", "-o", binary, "./cmd/knowngood")
@@ -33,7 +35,7 @@ func TestBinaryLinksNoTemplates(t *testing.T) {
 		lines++
 		fields := strings.Fields(scanner.Text())
 		name := fields[len(fields)-1]
-		for _, ban := range []string{"text/template.", "html/template.", "github.com/tektoncd/pipeline/"} {
+		for _, ban := range []string{"text/template.(*state).", "html/template.(*escaper).", "github.com/tektoncd/pipeline/"} {
 			if strings.HasPrefix(name, ban) {
 				found[ban] = name
 			}

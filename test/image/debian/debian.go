@@ -83,7 +83,7 @@ func (r Request) ensure(ctx context.Context, tree string) error {
 	if _, err := os.Stat(tree); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(r.Cache, 0o755); err != nil {
+	if err := mkdir(r.Cache); err != nil {
 		return err
 	}
 	unlock, err := lock(ctx, tree+".lock")

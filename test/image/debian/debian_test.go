@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -74,6 +75,37 @@ func TestListKeepsLinksAndLeavesOut(t *testing.T) {
 	want := []string{"bin usr/bin", "dev", "usr", "usr/bin", "usr/bin/perl", "usr/bin/perl5 usr/bin/perl", "usr/share"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("list() (-want +got):\n%s", diff)
+	}
+}
+
+func TestMkdirKeepsTheOwner(t *testing.T) {
+	above := t.TempDir()
+	if os.Geteuid() == 0 {
+		if err := os.Chown(above, 1234, 2345); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // again, it finds what is there
+		if err := mkdir(filepath.Join(above, "a", "b")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	owner := func(path string) [2]uint32 {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		return [2]uint32{stat.Uid, stat.Gid}
+	}
+	if got, want := owner(filepath.Join(above, "a", "b")), owner(above); got != want {
+		t.Errorf("a new folder belongs to %v, the one above to %v", got, want)
+	}
+	if err := os.WriteFile(filepath.Join(above, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := mkdir(filepath.Join(above, "file")); err == nil || !strings.Contains(err.Error(), "is no folder") {
+		t.Errorf("mkdir() over a file = %v, want a refusal", err)
 	}
 }
 

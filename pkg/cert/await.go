@@ -4,11 +4,13 @@ package cert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/kube"
@@ -18,8 +20,12 @@ import (
 // end of the wait does not hang on it: that is watched.
 const diagnosis = 5 * time.Second
 
-// await waits until the Certificate has reached the revision, and returns it as it is then.
-func await(ctx context.Context, c *kube.Cluster, certificate *cmapi.Certificate, next int, timeout time.Duration) (*cmapi.Certificate, error) {
+// errLeft means that an issuance ended by what an earlier attempt had left.
+var errLeft = errors.New("the request of an earlier attempt stands in the way")
+
+// await waits until the Certificate has reached the revision, and returns it as it is then. left
+// holds the requests that had failed before.
+func await(ctx context.Context, c *kube.Cluster, certificate *cmapi.Certificate, next int, left map[types.UID]bool, timeout time.Duration) (*cmapi.Certificate, error) {
 	client := c.Certificates.CertmanagerV1().Certificates(certificate.Namespace)
 	spec := kube.WaitSpec{
 		What:     "certificate " + certificate.Name + " to be renewed",
@@ -37,22 +43,51 @@ func await(ctx context.Context, c *kube.Cluster, certificate *cmapi.Certificate,
 		if revisionOf(now) >= next {
 			return kube.Progress{Done: true}, nil
 		}
-		if failed := condition(now, cmapi.CertificateConditionIssuing); failed != nil && failed.Status == cmmeta.ConditionFalse {
-			return kube.Progress{}, failure(now, failed)
+		if ended := condition(now, cmapi.CertificateConditionIssuing); ended != nil && ended.Status == cmmeta.ConditionFalse {
+			return kube.Progress{}, failure(ctx, c, now, next, left)
 		}
 		return kube.Progress{State: missing(ctx, c, now, next), Recheck: diagnosis}, nil
 	}))
 	return last, err
 }
 
-// failure words the condition by which cert-manager says that an issuance has failed.
-func failure(c *cmapi.Certificate, failed *cmapi.CertificateCondition) error {
-	hint := "mend %s, then run this again; see: kubectl -n %s describe certificaterequest"
-	if failed.Reason == cmapi.CertificateRequestReasonDenied {
-		hint = "an approver denied the request for %s: look at its policy; see: kubectl -n %s describe certificaterequest"
+// failure words the condition by which cert-manager says that an issuance has failed. The
+// error wraps errLeft unless a request of this attempt has failed.
+func failure(ctx context.Context, c *kube.Cluster, certificate *cmapi.Certificate, next int, left map[types.UID]bool) error {
+	ended := condition(certificate, cmapi.CertificateConditionIssuing)
+	err := fmt.Errorf("certificate %s %w%s", certificate.Name, ErrCannotIssue, said(ended))
+	owned, listErr := ownRequests(ctx, c, certificate)
+	if listErr != nil {
+		return errors.Join(err, listErr)
 	}
-	return fault.Hint(fmt.Errorf("certificate %s %w%s", c.Name, ErrCannotIssue, said(failed)),
-		hint, refName(c.Spec.IssuerRef), c.Namespace)
+	for i := range owned {
+		request := &owned[i]
+		switch {
+		case requestRevision(request) != next || !failed(request) || left[request.UID]:
+			continue
+		case denied(request):
+			return fault.Hint(err, "an approver denied the request: look at its policy; kubectl -n %s describe certificaterequest %s",
+				certificate.Namespace, request.Name)
+		default:
+			return fault.Hint(err, "mend %s, then run this again; kubectl -n %s describe certificaterequest %s",
+				refName(certificate.Spec.IssuerRef), certificate.Namespace, request.Name)
+		}
+	}
+	return fault.Hint(fmt.Errorf("%w: %w", err, errLeft),
+		"kubectl -n %s get certificaterequest shows it; delete it, then run this again", certificate.Namespace)
+}
+
+func denied(r *cmapi.CertificateRequest) bool {
+	found := requestCondition(r, cmapi.CertificateRequestConditionDenied)
+	return found != nil && found.Status == cmmeta.ConditionTrue
+}
+
+// failed tells whether a request has come to its end without a certificate.
+func failed(r *cmapi.CertificateRequest) bool {
+	invalid := requestCondition(r, cmapi.CertificateRequestConditionInvalidRequest)
+	ready := requestCondition(r, cmapi.CertificateRequestConditionReady)
+	return denied(r) || invalid != nil && invalid.Status == cmmeta.ConditionTrue ||
+		ready != nil && ready.Reason == cmapi.CertificateRequestReasonFailed
 }
 
 // missing tells what an issuance under way waits for.

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/knowngood/knowngood/pkg/release"
 )
@@ -90,7 +91,10 @@ type Issued struct {
 	// revision that it belongs to.
 	Request  string
 	Revision int
-	Leaf     *x509.Certificate
+	// Asked is when the CertificateRequest was made: whoever read the Secret before has not
+	// read this certificate.
+	Asked time.Time
+	Leaf  *x509.Certificate
 	// Between are the intermediates, in the order in which they are served.
 	Between []*x509.Certificate
 	// CA is what the issuer says signs it; empty where the issuer does not say (ACME): a

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
@@ -72,8 +73,12 @@ func issuerReady(certificate *cmapi.Certificate, status cmapi.IssuerStatus) erro
 
 // refName returns e.g. "issuer/shop-ca", as kubectl takes it.
 func refName(ref cmmeta.IssuerReference) string {
-	if ref.Kind == cmapi.ClusterIssuerKind {
-		return "clusterissuer/" + ref.Name
+	kind := strings.ToLower(ref.Kind)
+	if kind == "" {
+		kind = "issuer"
 	}
-	return "issuer/" + ref.Name
+	if ref.Group != "" && ref.Group != "cert-manager.io" {
+		kind += "." + ref.Group
+	}
+	return kind + "/" + ref.Name
 }

@@ -90,7 +90,7 @@ func Current(ctx context.Context, c *kube.Cluster, certificate *cmapi.Certificat
 		if err != nil {
 			return Issued{}, fmt.Errorf("CertificateRequest %s: %w", request.Name, err)
 		}
-		found.Request, found.Revision = request.Name, revision
+		found.Request, found.Revision, found.Asked = request.Name, revision, request.CreationTimestamp.Time
 		return found, nil
 	}
 	return Issued{}, fmt.Errorf("certificate %s: %w: cert-manager keeps no issued CertificateRequest of revision %d",

@@ -15,6 +15,7 @@ import (
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 
 	"github.com/knowngood/knowngood/pkg/fault"
@@ -54,11 +55,7 @@ func Renew(ctx context.Context, c *kube.Cluster, certificate *cmapi.Certificate,
 		rotation.After = rotation.Before
 		return rotation, err
 	}
-	next, err := trigger(ctx, c, certificate)
-	if err != nil {
-		return rotation, err
-	}
-	renewed, err := await(ctx, c, certificate, next, request.Timeout)
+	renewed, err := ask(ctx, c, certificate, request.Timeout)
 	if err != nil {
 		return rotation, err
 	}
@@ -79,6 +76,34 @@ func decide(ctx context.Context, c *kube.Cluster, certificate *cmapi.Certificate
 		return chosen, nil // nobody asks the issuer
 	default:
 		return chosen, err
+	}
+}
+
+// attempts is how often cert-manager is asked when it answers with what an earlier attempt left.
+const attempts = 3
+
+// ask triggers an issuance and waits for its end. The requests of earlier attempts at the same
+// revision do not count: cert-manager deletes them once it has made a new key, and may take one
+// for the answer before it does (seen with a denied one, v1.21.2).
+func ask(ctx context.Context, c *kube.Cluster, certificate *cmapi.Certificate, timeout time.Duration) (*cmapi.Certificate, error) {
+	for attempt := 1; ; attempt++ {
+		owned, err := ownRequests(ctx, c, certificate)
+		if err != nil {
+			return nil, err
+		}
+		left := map[types.UID]bool{}
+		for i := range owned {
+			left[owned[i].UID] = failed(&owned[i])
+		}
+		next, err := trigger(ctx, c, certificate)
+		if err != nil {
+			return nil, err
+		}
+		renewed, err := await(ctx, c, certificate, next, left, timeout)
+		if attempt == attempts || !errors.Is(err, errLeft) {
+			return renewed, err
+		}
+		c.Log.Info("asking again, since the answer was to an earlier request", "certificate", certificate.Name, "attempt", attempt+1)
 	}
 }
 

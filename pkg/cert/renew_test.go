@@ -155,17 +155,20 @@ func TestRenewEndsEarlyWhenNothingCanHeal(t *testing.T) {
 
 func TestRenewTriesAgainAfterAFailure(t *testing.T) {
 	t.Parallel()
-	double, cluster := shop(t)
-	web := double.Certificate("web", []string{"web"}, nil)
-	double.Mood("web", certmanager.Fails)
-	if _, err := renew(t, cluster, web, cert.Auto); err == nil {
-		t.Fatal("Renew() = nil while the issuer fails")
-	}
-	double.Mood("web", certmanager.Issues)
-	// The clock has not moved on: only a condition that is later than the failure counts.
-	rotation, err := renew(t, cluster, web, cert.Auto)
-	if err != nil || !rotation.Renewed {
-		t.Errorf("Renew() once the issuer is mended = %+v, %v", rotation, err)
+	for _, mood := range []certmanager.Mood{certmanager.Fails, certmanager.Denies} {
+		double, cluster := shop(t)
+		web := double.Certificate("web", []string{"web"}, nil)
+		double.Mood("web", mood)
+		if _, err := renew(t, cluster, web, cert.Auto); err == nil {
+			t.Fatalf("%s: Renew() = nil", mood)
+		}
+		double.Mood("web", certmanager.Issues)
+		// The clock has not moved on: only a condition that is later than the failure counts,
+		// and what the first attempt left is no answer to the second.
+		rotation, err := renew(t, cluster, web, cert.Auto)
+		if err != nil || !rotation.Renewed {
+			t.Errorf("%s: Renew() once the cause is gone = %+v, %v", mood, rotation, err)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/knowngood/knowngood/test/peer"
@@ -93,6 +94,7 @@ func (d *Double) issue(ctx context.Context, c *cmapi.Certificate, mood Mood) err
 		}
 		return d.fail(ctx, c, cmapi.CertificateRequestReasonFailed, "the issuer refuses the name")
 	case Denies:
+		request.Status.Conditions = []cmapi.CertificateRequestCondition{{Type: cmapi.CertificateRequestConditionDenied, Status: cmmeta.ConditionTrue}}
 		if err := d.answer(ctx, request, cmapi.CertificateRequestReasonDenied, "policy says no"); err != nil {
 			return err
 		}
@@ -102,27 +104,27 @@ func (d *Double) issue(ctx context.Context, c *cmapi.Certificate, mood Mood) err
 	}
 }
 
-// request makes the CertificateRequest of a revision. A failed one of an earlier attempt is
-// deleted when it is older than the condition Issuing, in whole seconds; else its message is
-// returned, for cert-manager then takes it for the answer.
-func (d *Double) request(ctx context.Context, c *cmapi.Certificate, next int) (*cmapi.CertificateRequest, string, error) {
+// request makes the CertificateRequest of a revision, or returns what cert-manager takes for
+// the answer: the message of a failed one of an earlier attempt.
+func (d *Double) request(ctx context.Context, c *cmapi.Certificate, next int) (made *cmapi.CertificateRequest, old string, err error) {
 	client := d.Client.CertmanagerV1().CertificateRequests(Namespace)
 	name := fmt.Sprintf("%s-%d", c.Name, next)
 	if failed, err := client.Get(ctx, name, metav1.GetOptions{}); err == nil {
-		for _, condition := range c.Status.Conditions {
-			if condition.Type == cmapi.CertificateConditionIssuing &&
-				!failed.Status.FailureTime.Truncate(time.Second).Before(condition.LastTransitionTime.Truncate(time.Second)) {
-				return nil, "left from the attempt before", nil
-			}
+		if failed.Status.FailureTime != nil && !older(failed.Status.FailureTime, c) {
+			return nil, "left from the attempt before", nil
 		}
 		if err := client.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 			return nil, "", err
+		}
+		if failed.Status.FailureTime == nil { // denied: it goes for its key, a moment too late
+			return nil, "left from the attempt before", nil
 		}
 	}
 	controller := true
 	request, err := client.Create(ctx, &cmapi.CertificateRequest{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: Namespace, CreationTimestamp: metav1.NewTime(d.now()),
+			UID:         types.UID(fmt.Sprintf("%s-%d", name, d.made.Add(1))),
 			Annotations: map[string]string{cmapi.CertificateRequestRevisionAnnotationKey: strconv.Itoa(next)},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "cert-manager.io/v1", Kind: "Certificate", Name: c.Name, UID: c.UID, Controller: &controller,
@@ -134,6 +136,16 @@ func (d *Double) request(ctx context.Context, c *cmapi.Certificate, next int) (*
 		}},
 	}, metav1.CreateOptions{})
 	return request, "", err
+}
+
+// older tells whether a failure lies before the condition Issuing, in whole seconds.
+func older(failure *metav1.Time, c *cmapi.Certificate) bool {
+	for _, condition := range c.Status.Conditions {
+		if condition.Type == cmapi.CertificateConditionIssuing {
+			return failure.Truncate(time.Second).Before(condition.LastTransitionTime.Truncate(time.Second))
+		}
+	}
+	return false
 }
 
 func (d *Double) answer(ctx context.Context, request *cmapi.CertificateRequest, reason, message string) error {

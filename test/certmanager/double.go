@@ -8,6 +8,7 @@ package certmanager
 import (
 	"crypto/tls"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,6 +61,7 @@ type Double struct {
 	moods   map[string]Mood
 	kicks   chan string
 	last    map[string]tls.Certificate // by Secret
+	made    atomic.Int64               // CertificateRequests
 	stopped sync.WaitGroup
 }
 

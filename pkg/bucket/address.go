@@ -87,16 +87,19 @@ func check(a address) (address, error) {
 }
 
 // withPrefix takes the prefix out of the path and the query. The drivers ignore the path of
-// s3://bucket/path in silence, and glue a prefix without its slash to the keys.
+// s3://bucket/path in silence, and glue a prefix without its slash to the keys. In a folder
+// the prefix is a folder, because the file driver cannot list every prefix that it writes.
 func withPrefix(a address, query url.Values) address {
-	parts := []string{query.Get("prefix")}
+	prefix := query.Get("prefix")
 	query.Del("prefix")
 	a.target.RawQuery = query.Encode()
-	if a.scheme != "file" {
-		parts = append([]string{a.target.Path}, parts...)
-		a.target.Path, a.target.RawPath = "", ""
+	if a.scheme == "file" {
+		a.target = *a.target.JoinPath(prefix)
+		return a
 	}
-	for _, part := range parts {
+	path := a.target.Path
+	a.target.Path, a.target.RawPath = "", ""
+	for _, part := range []string{path, prefix} {
 		if part = strings.Trim(part, "/"); part != "" {
 			a.prefix += part + "/"
 		}
@@ -130,11 +133,6 @@ func Locate(dir, text string) string {
 		return filepath.Join(dir, text)
 	}
 	at.target.Host, at.target.Path = "", filepath.Join(dir, at.folder())
-	query := at.target.Query()
-	if at.prefix != "" {
-		query.Set("prefix", at.prefix)
-	}
-	at.target.RawQuery = query.Encode()
 	return at.target.String()
 }
 

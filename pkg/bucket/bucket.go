@@ -17,11 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"iter"
 	"net/url"
-	"path/filepath"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
@@ -40,12 +36,6 @@ var ErrTooLarge = errors.New("object is too large")
 type Bucket struct {
 	*blob.Bucket
 	at address
-}
-
-// An Object is one row of a listing.
-type Object struct {
-	Key  string
-	Size int64
 }
 
 // Open opens the bucket that text names, and makes the folder where it names one that is
@@ -123,59 +113,6 @@ func quiet(as func(any) bool) error {
 func (b *Bucket) Remove(ctx context.Context, key string) error {
 	if err := b.Delete(ctx, key); err != nil && !IsNotFound(err) {
 		return b.at.explain("delete", key, err)
-	}
-	return nil
-}
-
-// Objects lists the objects whose keys begin with the prefix, in the order of their keys.
-// The first error ends the listing.
-func (b *Bucket) Objects(ctx context.Context, prefix string) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
-		if err := b.at.readable(prefix); err != nil {
-			yield(Object{}, err)
-			return
-		}
-		options := &blob.ListOptions{Prefix: prefix}
-		for token := blob.FirstPageToken; len(token) > 0; {
-			page, next, err := b.ListPage(ctx, token, b.at.pageSize(), options)
-			if err != nil {
-				yield(Object{}, b.at.explain("list", prefix, err))
-				return
-			}
-			for _, object := range page {
-				if !yield(Object{Key: object.Key, Size: object.Size}, nil) {
-					return
-				}
-			}
-			token = next
-		}
-	}
-}
-
-// pageSize is the driver's own, except for a folder, where each page walks it whole.
-func (a address) pageSize() int {
-	if a.scheme == "file" {
-		return 1 << 20
-	}
-	return 1000
-}
-
-// readable returns an error for each folder below the prefix that cannot be read: the file
-// driver passes over them in silence, and what is not seen must not count as not there.
-func (a address) readable(prefix string) error {
-	if a.scheme != "file" {
-		return nil
-	}
-	folder := prefix[:strings.LastIndex(prefix, "/")+1]
-	var failed []error
-	err := filepath.WalkDir(filepath.Join(a.folder(), filepath.FromSlash(a.prefix+folder)), func(_ string, _ fs.DirEntry, err error) error {
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			failed = append(failed, err)
-		}
-		return nil
-	})
-	if err = errors.Join(append(failed, err)...); err != nil {
-		return a.explain("list", prefix, err)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func list(folder string) {
 	if err != nil {
 		report(err)
 	}
-	for _, err := range b.Objects(context.Background(), "v1/") {
+	for _, err := range b.Keys(context.Background(), "v1/") {
 		if err != nil {
 			report(err)
 		}

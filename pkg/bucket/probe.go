@@ -12,7 +12,7 @@ import (
 // again. Credentials that may not delete are good credentials for an append-only bucket, so
 // a refused deletion is no error; the object then stays.
 func (b *Bucket) Probe(ctx context.Context, prefix string) error {
-	for _, err := range b.Objects(ctx, prefix) {
+	for _, err := range b.Keys(ctx, prefix) {
 		if err != nil {
 			return err
 		}

@@ -122,12 +122,14 @@ func checkName(text string, limit int) error {
 
 // encode writes any text with letters, digits, "-", "_" and "." of ASCII, and "!" followed by
 // two hexadecimal digits for every other byte. Dots at the ends are escaped: "..", hidden
-// files and names that end in a dot mean something to some store. No two texts share a form.
+// files and names that end in a dot mean something to some store. So is an underscore behind
+// another: the file driver escapes with "__0x". No two texts share a form.
 func encode(text string) string {
 	var b strings.Builder
 	for i := range len(text) {
 		switch c := text[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_',
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-',
+			c == '_' && (i == 0 || text[i-1] != '_'),
 			c == '.' && i > 0 && i < len(text)-1:
 			b.WriteByte(c)
 		default:

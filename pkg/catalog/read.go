@@ -94,18 +94,18 @@ func (c *Catalog) keys(ctx context.Context, q Query) ([]key, error) {
 	var keys []key
 	var failed []error
 	for _, prefix := range prefixes {
-		for object, err := range c.bucket.Objects(ctx, prefix) {
+		for name, err := range c.bucket.Keys(ctx, prefix) {
 			if err != nil {
 				failed = append(failed, err)
 				break
 			}
-			if !strings.HasSuffix(object.Key, extension) {
+			if !strings.HasSuffix(name, extension) {
 				continue // a probe, a temporary file of a writer that was killed, a stranger's file
 			}
-			k, err := parseKey(object.Key)
+			k, err := parseKey(name)
 			switch {
 			case err != nil:
-				failed = append(failed, c.damaged(object.Key, err))
+				failed = append(failed, c.damaged(name, err))
 			case (q.Run == "" || k.run == q.Run) && strings.HasPrefix(string(k.commit), q.Commit):
 				keys = append(keys, k)
 			}

@@ -114,8 +114,8 @@ func Remove(ctx context.Context, in *layout.Instance) error {
 	var thawed error
 	if Alive(in) {
 		thawed = thaw(in)
-		if err := syscall.Kill(in.Init, syscall.SIGKILL); err != nil {
-			return fmt.Errorf("ending process %d: %w", in.Init, err)
+		if err := end(in.Init); err != nil {
+			return errors.Join(fmt.Errorf("ending process %d: %w", in.Init, err), thawed)
 		}
 	}
 	if err := empty(ctx, cgroups, in.Cgroup()); err != nil {
@@ -131,6 +131,30 @@ func Remove(ctx context.Context, in *layout.Instance) error {
 		return err
 	}
 	return in.Forget()
+}
+
+// end kills a namespace's init, and returns when it and everything in its namespace are dead.
+func end(pid int) error {
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(process) }()
+	if err := unix.PidfdSendSignal(process, unix.SIGKILL, nil, 0); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(deathLimit); ; {
+		left := time.Until(deadline)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}, int(max(left, 0).Milliseconds())) //nolint:gosec // a file descriptor
+		switch {
+		case n > 0:
+			return nil
+		case err == nil:
+			return fmt.Errorf("it still runs after %s", deathLimit)
+		case !errors.Is(err, unix.EINTR):
+			return err
+		}
+	}
 }
 
 // empty kills what is in the cgroup until nothing is.

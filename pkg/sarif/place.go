@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sarif
+
+import (
+	"bytes"
+	"crypto/sha256"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A place is an artifact location (§3.4). An index of -1 is absent.
+type place struct {
+	uri, base string
+	index     int
+}
+
+// A region is where in an artifact a result lies, as the tool counts.
+type region struct {
+	line, column, endLine int
+}
+
+func (r *run) readPlace(into *place) error {
+	into.index = -1
+	return r.object(lenient, func(name []byte) error {
+		switch string(name) {
+		case "uri":
+			return r.keepWord(&into.uri)
+		case "uriBaseId":
+			return r.keepWord(&into.base)
+		case "index":
+			return r.keepNumber(&into.index)
+		default:
+			return r.skip()
+		}
+	})
+}
+
+// readLocation reads a location into a result that has no place yet.
+func (r *run) readLocation(p *pending) error {
+	return r.object(lenient, func(name []byte) error {
+		switch string(name) {
+		case "physicalLocation":
+			return r.object(lenient, func(name []byte) error {
+				switch string(name) {
+				case "artifactLocation":
+					return r.readPlace(&p.place)
+				case "region":
+					return r.readRegion(&p.region, &r.snippet)
+				case "contextRegion":
+					return r.readRegion(&region{}, &r.context)
+				default:
+					return r.skip()
+				}
+			})
+		case "logicalLocations":
+			return r.array(lenient, func(i int) error {
+				if i > 0 {
+					return r.skip()
+				}
+				return r.readLogical(&p.logical)
+			})
+		default:
+			return r.skip()
+		}
+	})
+}
+
+func (r *run) readLogical(into *string) error {
+	var short string
+	err := r.object(lenient, func(name []byte) error {
+		switch string(name) {
+		case "fullyQualifiedName":
+			return r.keepWord(into)
+		case "name":
+			return r.keepWord(&short)
+		default:
+			return r.skip()
+		}
+	})
+	if *into == "" {
+		*into = short
+	}
+	return err
+}
+
+// readRegion reads where a region is, and its snippet's text into the given room.
+func (r *run) readRegion(into *region, snippet *[]byte) error {
+	return r.object(lenient, func(name []byte) error {
+		switch string(name) {
+		case "startLine":
+			return r.keepNumber(&into.line)
+		case "startColumn":
+			return r.keepNumber(&into.column)
+		case "endLine":
+			return r.keepNumber(&into.endLine)
+		case "snippet":
+			return r.object(lenient, func(name []byte) error {
+				if string(name) != "text" {
+					return r.skip()
+				}
+				value, err := r.bytes(jsontext.KindString)
+				if value != nil {
+					*snippet = append((*snippet)[:0], value...)
+				}
+				return err
+			})
+		default:
+			return r.skip()
+		}
+	})
+}
+
+// A hash identifies a text whatever its white space; the zero value is no text.
+type hash [16]byte
+
+// settle keeps of a result's snippets what is needed of them, once all of it was read: what
+// masks a secret, and what identifies the result if the tool gave it no better fingerprint.
+func (r *run) settle(p *pending) {
+	if len(r.snippet) > 0 {
+		p.snippet = cut(string(unquoted(r.snippet)), maxText)
+	}
+	if p.lineHash != "" {
+		return
+	}
+	if p.content = r.hash(r.snippet); p.content == (hash{}) {
+		p.content = r.hash(r.context)
+	}
+}
+
+func (r *run) hash(snippet []byte) hash {
+	if len(snippet) == 0 {
+		return hash{}
+	}
+	r.scratch = r.scratch[:0]
+	for field := range bytes.FieldsSeq(unquoted(snippet)) {
+		r.scratch = append(append(r.scratch, field...), ' ')
+	}
+	if len(r.scratch) == 0 {
+		return hash{}
+	}
+	sum := sha256.Sum256(r.scratch)
+	return hash(sum[:16])
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sarif
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/knowngood/knowngood/pkg/release"
+)
+
+// Read reads one SARIF 2.1.0 log, which may be gzip, UTF-16 or begin with a byte order mark,
+// and returns one scan for each of its runs. A log without runs returns one scan of
+// completeness ScanAbsent, so that nobody takes it for a clean one.
+//
+// With an error there are no scans: findings count only when the whole file was read. The
+// error is an *Error that names the file by the given name, the byte and the JSON pointer,
+// and wraps ErrNotSARIF, ErrVersion, ErrLimit, ErrTruncated or ErrEmpty where one fits.
+func Read(r io.Reader, name string, options Options) ([]release.Scan, error) {
+	limits := options.Limits.withDefaults()
+	input, err := open(r, limits)
+	if err != nil {
+		return nil, explain(name, 0, "", err)
+	}
+	d := &document{walker: newWalker(input, limits), file: name, root: slashed(options.Root)}
+	if err := d.read(); err != nil {
+		return nil, explain(name, d.dec.InputOffset(), string(d.dec.StackPointer()), err)
+	}
+	return d.scans, nil
+}
+
+// A document is one log while it is read.
+type document struct {
+	*walker
+	file string
+	root string // the checkout, with forward slashes
+
+	schema   string
+	version  string
+	hasRuns  bool
+	findings int
+
+	// Room that is used again for each result.
+	snippet, context, scratch []byte
+
+	scans []release.Scan
+}
+
+func (d *document) read() error {
+	if d.dec.PeekKind() == jsontext.KindNull {
+		return d.wrong("an object")
+	}
+	err := d.object(strict, func(name []byte) error {
+		switch string(name) {
+		case "version":
+			return d.readVersion()
+		case "$schema":
+			return d.keep(&d.schema)
+		case "runs":
+			d.hasRuns = true
+			return d.array(strict, d.readRun)
+		default:
+			return d.skip()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.end(); err != nil {
+		return err
+	}
+	return d.finish()
+}
+
+// finish says what only the whole document can say.
+func (d *document) finish() error {
+	switch {
+	case d.version == "" && !d.hasRuns:
+		return &Error{Err: fmt.Errorf("%w: it has neither version nor runs", ErrNotSARIF)}
+	case d.version == "":
+		return &Error{Err: fmt.Errorf("%w: it names no version", ErrVersion)}
+	case !d.hasRuns:
+		return &Error{Err: fmt.Errorf("%w: it has no runs", ErrNotSARIF)}
+	}
+	if len(d.scans) == 0 {
+		d.scans = []release.Scan{{
+			File: d.file, Completeness: release.ScanAbsent,
+			Notes: []string{"the file holds no runs: no tool has scanned anything"},
+		}}
+	}
+	if d.odd > 0 {
+		last := &d.scans[len(d.scans)-1]
+		last.Notes = append(last.Notes, fmt.Sprintf("passed over %d values of an unexpected kind, the first at %s", d.odd, showPointer(d.oddAt)))
+	}
+	return nil
+}
+
+// readVersion refuses what is not 2.1.0 by name. Release candidates of the final schema
+// ("2.1.0-rtm.5") have its shape.
+func (d *document) readVersion() error {
+	if d.dec.PeekKind() != jsontext.KindString {
+		return d.wrong("a string")
+	}
+	version, err := d.text()
+	if err != nil {
+		return err
+	}
+	d.version = version
+	if version == "2.1.0" || strings.HasPrefix(version, "2.1.0-rtm.") {
+		return nil
+	}
+	return &Error{
+		Offset: d.dec.InputOffset(), Pointer: "/version",
+		Err: fmt.Errorf("%w: it is SARIF %q; have the tool write 2.1.0", ErrVersion, clean(version, 40)),
+	}
+}
+
+// keep reads a text into p.
+func (w *walker) keep(p *string) error {
+	text, err := w.text()
+	*p = text
+	return err
+}
+
+// keepWord reads a text that tends to repeat into p.
+func (w *walker) keepWord(p *string) error {
+	word, err := w.word()
+	*p = word
+	return err
+}
+
+// keepNumber reads a whole number into p.
+func (w *walker) keepNumber(p *int) error {
+	n, err := w.number()
+	*p = n
+	return err
+}

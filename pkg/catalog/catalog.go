@@ -136,7 +136,7 @@ func (c *Catalog) Append(ctx context.Context, e release.Entry) (release.Entry, e
 
 // before returns the newest entry's id of the run, and the digest of its bytes.
 func (c *Catalog) before(ctx context.Context, s release.Subject) (ulid.ULID, string, error) {
-	keys, err := c.keys(ctx, Query{App: s.App, Environment: s.Environment, Run: s.Run})
+	keys, _, err := c.keys(ctx, Query{App: s.App, Environment: s.Environment, Run: s.Run})
 	if len(keys) == 0 {
 		return ulid.ULID{}, "", err
 	}
@@ -190,9 +190,10 @@ func Check(s release.Subject) error {
 }
 
 // Commits returns the commits that entries of a run bear, oldest first. More than one means
-// that a run's name was used twice.
+// that a run's name was used twice. Names that are not an entry's are passed over: they are
+// for those who read a record, and not for those who add to one.
 func (c *Catalog) Commits(ctx context.Context, app, run string) ([]release.Commit, error) {
-	keys, err := c.keys(ctx, Query{App: app, Run: run})
+	keys, _, err := c.keys(ctx, Query{App: app, Run: run})
 	var commits []release.Commit
 	for _, k := range keys {
 		if !slices.Contains(commits, k.commit) {

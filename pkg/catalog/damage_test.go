@@ -150,6 +150,9 @@ func TestNamesAmongTheEntries(t *testing.T) {
 	if _, err := c.Record(t.Context(), "shop", "", "1"); !errors.Is(err, catalog.ErrDamaged) || !strings.Contains(err.Error(), beside+"/renamed.json") {
 		t.Errorf("an entry under another name: %v", err)
 	}
+	if _, err := c.Append(t.Context(), entry("production", "2", commitA, "gate")); err != nil {
+		t.Errorf("a stray name stops the next run: %v", err)
+	}
 }
 
 func TestVerifyFindsWhatWasRemovedOrAltered(t *testing.T) {

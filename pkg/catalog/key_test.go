@@ -115,8 +115,8 @@ func FuzzKey(f *testing.F) {
 		if err := c.bucket.Put(t.Context(), name, nil, "application/json"); err != nil {
 			t.Fatal(err)
 		}
-		keys, err := c.keys(t.Context(), Query{App: app, Environment: environment, Run: run})
-		if err != nil || len(keys) != 1 || keys[0] != back {
+		keys, strays, err := c.keys(t.Context(), Query{App: app, Environment: environment, Run: run})
+		if err != nil || strays != nil || len(keys) != 1 || keys[0] != back {
 			t.Errorf("the folder lists %v, %v, want %v", keys, err, back)
 		}
 		if err := c.bucket.Remove(t.Context(), name); err != nil {

@@ -66,7 +66,8 @@ func (c *Catalog) Record(ctx context.Context, app, environment, run string) (rel
 // Records returns the records that the query asks for, newest first, each with its entries
 // oldest first. Objects that cannot be read are in the error, and the others in the records.
 func (c *Catalog) Records(ctx context.Context, q Query) ([]release.Record, error) {
-	keys, failed := c.keys(ctx, q)
+	keys, strays, failed := c.keys(ctx, q)
+	failed = errors.Join(strays, failed)
 	bundles := group(keys, q)
 	if q.Limit > 0 && len(bundles) > q.Limit {
 		bundles = bundles[:q.Limit]
@@ -85,14 +86,14 @@ func (c *Catalog) Records(ctx context.Context, q Query) ([]release.Record, error
 	return records, errors.Join(append([]error{failed}, problems...)...)
 }
 
-// keys lists the entries that the query asks for, oldest first.
-func (c *Catalog) keys(ctx context.Context, q Query) ([]key, error) {
+// keys lists the entries that the query asks for, oldest first. strays is about objects that
+// have the extension and not the name of an entry; err is about the listing itself.
+func (c *Catalog) keys(ctx context.Context, q Query) (found []key, strays, err error) {
 	prefixes := []string{prefixOf(q.App, q.Environment)}
 	if q.App != "" && q.Environment != "" && q.Environment != NoEnvironment {
 		prefixes = append(prefixes, prefixOf(q.App, NoEnvironment))
 	}
-	var keys []key
-	var failed []error
+	var strangers, failed []error
 	for _, prefix := range prefixes {
 		for name, err := range c.bucket.Keys(ctx, prefix) {
 			if err != nil {
@@ -105,16 +106,16 @@ func (c *Catalog) keys(ctx context.Context, q Query) ([]key, error) {
 			k, err := parseKey(name)
 			switch {
 			case err != nil:
-				failed = append(failed, c.damaged(name, err))
+				strangers = append(strangers, c.damaged(name, err))
 			case (q.Run == "" || k.run == q.Run) && strings.HasPrefix(string(k.commit), q.Commit):
-				keys = append(keys, k)
+				found = append(found, k)
 			}
 		}
 	}
-	slices.SortFunc(keys, func(a, b key) int {
+	slices.SortFunc(found, func(a, b key) int {
 		return cmp.Or(a.id.Compare(b.id), cmp.Compare(a.String(), b.String()))
 	})
-	return keys, errors.Join(failed...)
+	return found, errors.Join(strangers...), errors.Join(failed...)
 }
 
 func (c *Catalog) damaged(name string, why error) error {

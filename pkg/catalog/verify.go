@@ -26,9 +26,9 @@ const together = time.Minute
 // first. The error names each entry whose predecessor is not there as it was (ErrBroken), and
 // each object that cannot be read. The newest entries are vouched for by none.
 func (c *Catalog) Verify(ctx context.Context, app, environment, run string) error {
-	keys, failed := c.keys(ctx, Query{App: app, Environment: environment, Run: run})
-	problems := []error{failed}
-	if len(keys) == 0 && failed == nil {
+	keys, strays, failed := c.keys(ctx, Query{App: app, Environment: environment, Run: run})
+	problems := []error{strays, failed}
+	if len(keys) == 0 && errors.Join(problems...) == nil {
 		return fmt.Errorf("run %q of %q: %w", run, app, ErrNotFound)
 	}
 	var digests []string

@@ -7,5 +7,6 @@ func All() []Step {
 	return []Step{
 		&DeployStart{},
 		&DeployFinish{},
+		&History{},
 	}
 }

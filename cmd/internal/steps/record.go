@@ -80,13 +80,16 @@ func (s *subject) resolve(run *Run) (release.Subject, error) {
 	}
 	errs := []error{
 		named(about.App),
-		parseCommit(&about.Commit, "commit", s.commit, "give --commit, or run in a git checkout"),
+		parseCommit(&about.Commit, "commit", s.commit),
 	}
-	if s.head != "" && s.head != s.commit {
-		errs = append(errs, parseCommit(&about.Head, "head", s.head, ""))
+	if s.head != "" {
+		errs = append(errs, parseCommit(&about.Head, "head", s.head))
+	}
+	if about.Head == about.Commit {
+		about.Head = ""
 	}
 	if s.tree != "" {
-		errs = append(errs, parseCommit(&about.Tree, "tree", s.tree, ""))
+		errs = append(errs, parseCommit(&about.Tree, "tree", s.tree))
 	}
 	if s.pullRequest < 0 {
 		errs = append(errs, fault.Usagef("pull-request %d: want a number above zero", s.pullRequest))
@@ -97,13 +100,13 @@ func (s *subject) resolve(run *Run) (release.Subject, error) {
 	return about, catalog.Check(about)
 }
 
-func parseCommit(into *release.Commit, name, text, hint string) error {
+func parseCommit(into *release.Commit, name, text string) error {
 	if text == "" {
-		return fault.Hint(fault.Usagef("no %s is known", name), "%s", hint)
+		return fault.Hint(fault.Usagef("no %s is known", name), "give --%s, or run in a git checkout", name)
 	}
 	parsed, err := release.ParseCommit(text)
 	if err != nil {
-		return fault.Hint(fault.Usagef("%s: %w", name, err), "give the full id, as `git rev-parse %s` prints it", name)
+		return fault.Hint(fault.Usagef("--%s: %w", name, err), "a branch, a tag or a short id can mean another commit tomorrow")
 	}
 	*into = parsed
 	return nil
@@ -195,9 +198,6 @@ func (s *subject) open(ctx context.Context, run *Run, about release.Subject) err
 // stand beside the snapshots of another.
 func oneCommit(ctx context.Context, store *catalog.Catalog, about release.Subject) error {
 	commits, err := store.Commits(ctx, about.App, about.Run)
-	if errors.Is(err, catalog.ErrDamaged) {
-		err = nil // a damaged entry is for those who read the record, not for the next release
-	}
 	for _, commit := range commits {
 		if commit != about.Commit {
 			return errors.Join(err, fault.Hint(

@@ -95,4 +95,7 @@ type Protection struct {
 	FrozenSeconds float64 `json:"frozen_seconds"`
 	// Skipped names what was passed over and why, e.g. a pod that does not run.
 	Skipped []string `json:"skipped,omitempty"`
+	// Notes say what a person should know of what was done, e.g. why a consistency is not
+	// proved, or that a class deletes the data with the VolumeSnapshot.
+	Notes []string `json:"notes,omitempty"`
 }

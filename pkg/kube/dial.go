@@ -60,7 +60,7 @@ func (s *streams) session(ctx context.Context, namespace, pod string) (httpstrea
 	}
 	socket, err := websocket.Negotiate(transport, holder, request, tunnel)
 	if err == nil {
-		return streamspdy.NewClientConnectionWithPings(portforward.NewTunnelingConnection("forward", socket), portforward.PingPeriod)
+		return streamspdy.NewClientConnectionWithPings(portforward.NewTunnelingConnectionWithLogger(quiet, socket), portforward.PingPeriod)
 	}
 	refusal, again := refused(err)
 	if !again {
@@ -139,11 +139,10 @@ func (f *forwarded) listen(stream io.Reader) {
 
 // refusal keeps the end of the kubelet's sentence, which is what the port itself did.
 func refusal(message string) string {
-	message = OneLine(message)
 	if strings.Contains(message, "connection refused") {
 		return "connection refused"
 	}
-	return message
+	return OneLine(message)
 }
 
 // troublePause is how long the end of the data waits for the reason that may follow it.

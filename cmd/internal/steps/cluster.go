@@ -3,17 +3,21 @@
 package steps
 
 import (
+	"context"
 	"time"
 
+	"github.com/knowngood/knowngood/pkg/kube"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
-// cluster holds the inputs of every step that speaks to Kubernetes.
+// cluster holds the inputs of every step that speaks to Kubernetes, and the connection.
 type cluster struct {
 	kubeconfig string
 	context    string
 	namespace  string
 	timeout    time.Duration
+
+	connected *kube.Cluster
 }
 
 func (c *cluster) declare(set *step.Set) {
@@ -21,4 +25,25 @@ func (c *cluster) declare(set *step.Set) {
 	set.Text(&c.context, "context", "", "Context of the kubeconfig; empty uses its current one.")
 	set.Text(&c.namespace, "namespace", "", "Namespace of the application; empty uses the context's, or the pod's own.")
 	set.Duration(&c.timeout, "timeout", 10*time.Minute, "How long each wait may take before it is an error.")
+	set.NeedsCluster("get", "namespaces", "name the environment after the cluster, by the uid of kube-system, where --environment is not given")
+}
+
+// connect reads the configuration and asks the API server whether it answers, once.
+func (c *cluster) connect(ctx context.Context, run *Run) (*kube.Cluster, error) {
+	if c.connected != nil {
+		return c.connected, nil
+	}
+	connected, err := kube.Connect(kube.Config{
+		Kubeconfig: c.kubeconfig, Context: c.context, Namespace: c.namespace,
+		UserAgent: "knowngood/" + run.Version, Log: run.Log, Now: run.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := connected.Reach(ctx); err != nil {
+		return nil, err
+	}
+	run.Log.Info("cluster", "server", connected.Host, "namespace", connected.Namespace)
+	c.connected = connected
+	return connected, nil
 }

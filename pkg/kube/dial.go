@@ -133,16 +133,16 @@ func (f *forwarded) listen(stream io.Reader) {
 	defer close(f.told)
 	message, _ := io.ReadAll(io.LimitReader(stream, outputLimit))
 	if len(message) > 0 {
-		f.trouble = fmt.Errorf("forward to %s: %s", f.remote, refusal(string(message)))
+		f.trouble = fmt.Errorf("forward to %s: %w", f.remote, refusal(string(message)))
 	}
 }
 
 // refusal keeps the end of the kubelet's sentence, which is what the port itself did.
-func refusal(message string) string {
+func refusal(message string) error {
 	if strings.Contains(message, "connection refused") {
-		return "connection refused"
+		return ErrRefused
 	}
-	return OneLine(message)
+	return errors.New(OneLine(message))
 }
 
 // troublePause is how long the end of the data waits for the reason that may follow it.
@@ -154,16 +154,29 @@ func (f *forwarded) Read(p []byte) (int, error) {
 	if !errors.Is(err, io.EOF) || n > 0 {
 		return n, err
 	}
+	return n, f.reason(err)
+}
+
+// Write does so in the place of a closed pipe.
+func (f *forwarded) Write(p []byte) (int, error) {
+	n, err := f.Conn.Write(p)
+	if !errors.Is(err, io.ErrClosedPipe) {
+		return n, err
+	}
+	return n, f.reason(err)
+}
+
+func (f *forwarded) reason(err error) error {
 	timer := time.NewTimer(troublePause)
 	defer timer.Stop()
 	select {
 	case <-f.told:
 		if f.trouble != nil {
-			return n, f.trouble
+			return f.trouble
 		}
 	case <-timer.C:
 	}
-	return n, err
+	return err
 }
 
 // Close ends the connection and the session that carries it.

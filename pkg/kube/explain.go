@@ -27,6 +27,8 @@ var (
 	ErrUnreachable = errors.New("cluster unreachable")
 	// ErrTimeout: a wait met its deadline.
 	ErrTimeout = errors.New("deadline")
+	// ErrRefused: nothing listens on a pod's port.
+	ErrRefused = errors.New("connection refused")
 )
 
 // A Call is one request to the cluster, in the words of RBAC.
@@ -57,7 +59,8 @@ func (c Call) String() string {
 
 func (c Call) split() (group, plural string) {
 	before, after, found := strings.Cut(c.Resource, "/")
-	if found && strings.Contains(before, ".") || before == "apps" || before == "batch" {
+	switch {
+	case found && strings.Contains(before, "."), before == "apps", before == "batch", before == "policy":
 		return before, after
 	}
 	return "", c.Resource

@@ -34,9 +34,9 @@ import (
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-// NoEnvironment is the environment of entries whose step knew none, such as a gate that runs
-// apart from any cluster. They belong to their run in whichever environment it deploys.
-const NoEnvironment = "none"
+// NoEnvironment is release.NoEnvironment: entries that bear it belong to their run in whichever
+// environment it deploys.
+const NoEnvironment = release.NoEnvironment
 
 // maxBytes is the size of the largest object that is written or read. A decision about
 // 25,000 findings, the most that GitHub takes of one scan, has about 25 MB.
@@ -97,6 +97,9 @@ func (c *Catalog) Probe(ctx context.Context) error {
 
 // Place returns where an entry lies, for people: without secrets.
 func (c *Catalog) Place(e release.Entry) string { return c.bucket.Place(keyOf(e).String()) }
+
+// Key returns the key of an entry, which says where it lies within any catalog.
+func Key(e release.Entry) string { return keyOf(e).String() }
 
 // Append adds an entry and returns it with Format, ID and Previous set, also when it could
 // not be stored. The ID sorts after all entries of the run that are in the catalog.

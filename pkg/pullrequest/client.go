@@ -46,7 +46,7 @@ type Options struct {
 	Client *http.Client
 	// Pause waits between attempts and ends early with ctx's error; nil uses a timer.
 	Pause Pause
-	// Now is the clock that tells how long a rate limit lasts; nil is the real one.
+	// Now is the clock that tells how long a rate limit lasts; it must be given.
 	Now func() time.Time
 	// Patience is the longest that one request waits for rate limits and a failing server,
 	// all attempts together; 0 is two minutes.
@@ -162,6 +162,8 @@ var (
 	ErrForbidden = errors.New("the token may not do this")
 	// ErrNotFound: there is no such thing, or the token may not know of it (404, 410).
 	ErrNotFound = errors.New("not found")
+	// ErrNoPullRequest: no pull request has the commit.
+	ErrNoPullRequest = errors.New("no pull request")
 	// ErrRejected: the server refuses what was sent (400, 422).
 	ErrRejected = errors.New("refused as invalid")
 	// ErrLimited: a rate limit asks for more patience than there is.

@@ -81,6 +81,21 @@ func TestEachEnvironmentHasItsOwnComment(t *testing.T) {
 	}
 }
 
+func TestWhatARunSaidBeforeItKnewItsEnvironmentIsUpdated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.client(t, workflow)
+	gate := marker("1", "01A", "01A")
+	gate.Environment = "none"
+	post(t, c, gate, "gate")
+	post(t, c, marker("1", "01A", "01B"), "gate and deploy")
+	gate.Run, gate.First, gate.Last = "2", "01C", "01C"
+	post(t, c, gate, "the gate of the next commit")
+	if diff := cmp.Diff([]string{"gate and deploy", "the gate of the next commit"}, texts(w.Comments(repository, 7))); diff != "" {
+		t.Errorf("comments (-want +got):\n%s", diff)
+	}
+}
+
 func TestNobodyElsesCommentIsTouched(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -38,7 +38,7 @@ func of(pull *github.PullRequest) PullRequest {
 
 // Find returns the pull request that a commit belongs to, open or closed: the one whose head it
 // is, else the one that was merged as this commit, else one that contains it. An open one comes
-// before a closed one, and a later one before an earlier one. There being none is ErrNotFound.
+// before a closed one, and a later one before an earlier one. There being none is ErrNoPullRequest.
 func (c *Client) Find(ctx context.Context, commit string) (PullRequest, error) {
 	doing := fmt.Sprintf("find the pull request of commit %.12s in %s", commit, c.repository())
 	var found []*github.PullRequest
@@ -46,7 +46,7 @@ func (c *Client) Find(ctx context.Context, commit string) (PullRequest, error) {
 	for {
 		pulls, response, err := c.api.PullRequests.ListPullRequestsWithCommit(ctx, c.owner, c.name, commit, options)
 		if unknownCommit(err) {
-			return PullRequest{}, fmt.Errorf("%s: %w: the server does not know the commit", doing, ErrNotFound)
+			return PullRequest{}, fmt.Errorf("%s: %w: the server does not know the commit", doing, ErrNoPullRequest)
 		}
 		if err != nil {
 			return PullRequest{}, c.explain(err, doing, scopeRead)
@@ -63,7 +63,7 @@ func (c *Client) Find(ctx context.Context, commit string) (PullRequest, error) {
 		options.Page = response.NextPage
 	}
 	if len(found) == 0 {
-		return PullRequest{}, fmt.Errorf("%s: %w: no pull request contains it", doing, ErrNotFound)
+		return PullRequest{}, fmt.Errorf("%s: %w has it", doing, ErrNoPullRequest)
 	}
 	return of(slices.MaxFunc(found, func(a, b *github.PullRequest) int {
 		return compare(rank(a, commit), rank(b, commit))

@@ -45,7 +45,7 @@ func TestFind(t *testing.T) {
 			options.Repository = "acme/found"
 			pull, err := newClient(t, options).Find(t.Context(), merged)
 			if test.want == 0 {
-				if !errors.Is(err, pullrequest.ErrNotFound) || err.Error() != "find the pull request of commit 9e8d7c6b5a49 in acme/found: not found: no pull request contains it" {
+				if !errors.Is(err, pullrequest.ErrNoPullRequest) || err.Error() != "find the pull request of commit 9e8d7c6b5a49 in acme/found: no pull request has it" {
 					t.Errorf("error %v", err)
 				}
 				return
@@ -68,8 +68,13 @@ func TestFindAmongManyAndOfAnUnknownCommit(t *testing.T) {
 	if pull, err := c.Find(t.Context(), lonely); err != nil || pull.Number != 9 || pull.Open {
 		t.Errorf("Find() = %+v, %v, want the closed 9", pull, err)
 	}
+	options := w.options(workflow)
+	options.Repository = "acme/other"
+	if _, err := newClient(t, options).Find(t.Context(), lonely); !errors.Is(err, pullrequest.ErrNotFound) || errors.Is(err, pullrequest.ErrNoPullRequest) {
+		t.Errorf("a repository that is not there: %v", err)
+	}
 	_, err := c.Find(t.Context(), strings.Repeat("e", 40))
-	if !errors.Is(err, pullrequest.ErrNotFound) || !strings.Contains(err.Error(), "the server does not know the commit") {
+	if !errors.Is(err, pullrequest.ErrNoPullRequest) || !strings.Contains(err.Error(), "the server does not know the commit") {
 		t.Errorf("error %v", err)
 	}
 }

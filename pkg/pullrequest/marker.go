@@ -5,6 +5,8 @@ package pullrequest
 import (
 	"net/url"
 	"strings"
+
+	"github.com/knowngood/knowngood/pkg/release"
 )
 
 const (
@@ -66,12 +68,14 @@ func markerOf(body string) (Marker, bool) {
 	return m, true
 }
 
-// about tells whether two markers are about the same application and environment. The markers
-// are compared as they are written, where long names are cut.
+// about tells whether two markers are about the same application and environment. What a run
+// said before it knew its environment is about that environment, too. The markers are compared
+// as they are written, where long names are cut.
 func (m Marker) about(other Marker) bool {
 	m, _ = markerOf(m.String())
 	other, _ = markerOf(other.String())
-	return m.App == other.App && m.Environment == other.Environment
+	unplaced := m.Run == other.Run && (m.Environment == release.NoEnvironment || other.Environment == release.NoEnvironment)
+	return m.App == other.App && (m.Environment == other.Environment || unplaced)
 }
 
 // newer tells whether m tells a later state than other: of a run that began later, or more of

@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) options(token string) pullrequest.Options {
-	return pullrequest.Options{API: w.url, Token: token, Repository: repository, Pause: w.pause}
+	return pullrequest.Options{API: w.url, Token: token, Repository: repository, Pause: w.pause, Now: time.Now}
 }
 
 func (w *world) pause(ctx context.Context, d time.Duration) error {

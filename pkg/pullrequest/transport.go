@@ -55,9 +55,6 @@ func (t *transport) defaults() {
 	if t.pause == nil {
 		t.pause = timer
 	}
-	if t.now == nil {
-		t.now = time.Now
-	}
 	if t.patience == 0 {
 		t.patience = 2 * time.Minute
 	}

@@ -19,6 +19,10 @@ const (
 	Started   State = "started"   // deploy start: an event, not a result
 )
 
+// NoEnvironment is the environment of an entry whose step knew none, such as a gate that runs
+// apart from any cluster.
+const NoEnvironment = "none"
+
 // A Subject is what a run is about; it is the same in all entries of a run.
 type Subject struct {
 	App         string `json:"app"`

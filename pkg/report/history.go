@@ -21,7 +21,11 @@ func History(records []release.Record) string {
 	place := ""
 	for _, record := range records {
 		s := tell(record)
-		if here := name(record.App) + " in " + name(record.Environment); here != place {
+		here := name(record.App)
+		if e := record.Environment; e != "" && e != release.NoEnvironment {
+			here += " in " + name(e)
+		}
+		if here != place {
 			place = here
 			p.line(here)
 		}

@@ -62,7 +62,7 @@ func (s story) deployRow() row {
 	if start != nil {
 		r.took = finish.Ended.Sub(start.Began)
 	}
-	if finish.Deploy != nil && finish.Deploy.ExitStatus != 0 {
+	if finish.Deploy != nil && finish.Deploy.ExitStatus > 0 {
 		r.words = fmt.Sprintf("exit status %d", finish.Deploy.ExitStatus)
 	}
 	return r

@@ -40,7 +40,7 @@ type story struct {
 	gate   *release.Entry
 	mark   mark
 	// word is what the story comes to in one word or two; text goes on about the application
-	// and the environment, whose names stand in it as %[1]s and %[2]s.
+	// and the environment, whose names stand in it as %[1]s and %[2]s; no environment, no %[2]s.
 	word, text string
 	// note is what else the reader must know at once.
 	note string
@@ -49,6 +49,11 @@ type story struct {
 func tell(record release.Record) story {
 	s := story{record: record, gate: record.Last("gate")}
 	s.mark, s.word, s.text = s.headline()
+	if e := record.Environment; e == "" || e == release.NoEnvironment {
+		for _, words := range []string{" to %[2]s", " in %[2]s", " for %[2]s"} {
+			s.text = strings.ReplaceAll(s.text, words, "")
+		}
+	}
 	if s.mark == bad && s.nothingTouched() {
 		s.note = "Nothing was touched: this run took no snapshot, renewed no certificate and deployed nothing."
 	}
@@ -86,7 +91,7 @@ func (s story) headline() (mark, string, string) {
 	case release.Warn:
 		return caution, "warn", "%[1]s may ship to %[2]s"
 	}
-	return pending, "no decision", "no gate has judged %[1]s for %[2]s in this run"
+	return caution, "no decision", "no gate has judged %[1]s for %[2]s in this run"
 }
 
 func (s story) deployed(finish *release.Entry) (mark, string, string) {
@@ -96,7 +101,7 @@ func (s story) deployed(finish *release.Entry) (mark, string, string) {
 		return bad, "deploy cancelled", "%[1]s in %[2]s is neither the old release nor surely the new one"
 	default:
 		text := "%[1]s in %[2]s"
-		if finish.Deploy != nil && finish.Deploy.ExitStatus != 0 {
+		if finish.Deploy != nil && finish.Deploy.ExitStatus > 0 {
 			text += fmt.Sprintf(" (exit status %d)", finish.Deploy.ExitStatus)
 		}
 		return bad, "deploy failed", text

@@ -8,6 +8,7 @@ func All() []Step {
 		&Snapshot{},
 		&DeployStart{},
 		&DeployFinish{},
+		&Report{},
 		&History{},
 	}
 }

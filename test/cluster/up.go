@@ -40,7 +40,7 @@ func makePrograms(ctx context.Context, c *call) (int, error) {
 
 // programs checks the machine and makes what is missing in the cache.
 func programs(ctx context.Context, c *call) (*build.Result, error) {
-	builder, err := build.New(".", c.stderr)
+	builder, err := build.New(sources(), c.stderr)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +53,15 @@ func programs(ctx context.Context, c *call) (*build.Result, error) {
 		return nil, fmt.Errorf("this machine is not ready:%s", text.String())
 	}
 	return builder.Ensure(ctx)
+}
+
+// sources is the folder of the cluster's sources, seen from it or from the root of the checkout.
+func sources() string {
+	const fromRoot = "test/cluster"
+	if _, err := os.Stat(filepath.Join(fromRoot, "parts", "go.mod")); err == nil {
+		return fromRoot
+	}
+	return "."
 }
 
 func up(ctx context.Context, c *call) (int, error) {
@@ -69,8 +78,7 @@ func up(ctx context.Context, c *call) (int, error) {
 		c.say("%s runs already", c.name)
 		return exitOK, await(ctx, c, in, began)
 	default:
-		c.say("removing what is left of an earlier %s", c.name)
-		if err := space.Remove(ctx, in); err != nil {
+		if err := sweep(ctx, c, in); err != nil {
 			return 0, err
 		}
 	}
@@ -81,11 +89,16 @@ func up(ctx context.Context, c *call) (int, error) {
 	began = time.Now()
 	in, err = layout.Create(c.name)
 	if errors.Is(err, fs.ErrExist) {
-		return 0, fmt.Errorf("another process is starting %s; wait for it, or end it and run down", c.name)
+		return 0, fmt.Errorf("cluster %s: %w", c.name, layout.ErrClaimed)
 	}
 	if err != nil {
 		return 0, err
 	}
+	release, err := in.Claim()
+	if err != nil {
+		return 0, err
+	}
+	defer release()
 	if err := furnish(in, made); err != nil {
 		return 0, errors.Join(err, space.Remove(context.WithoutCancel(ctx), in))
 	}
@@ -96,6 +109,17 @@ func up(ctx context.Context, c *call) (int, error) {
 		return 0, err
 	}
 	return exitOK, await(ctx, c, in, began)
+}
+
+// sweep removes an instance that does not run any more.
+func sweep(ctx context.Context, c *call, in *layout.Instance) error {
+	release, err := in.Claim()
+	if err != nil {
+		return err
+	}
+	defer release()
+	c.say("removing what is left of an earlier %s", c.name)
+	return space.Remove(ctx, in)
 }
 
 // furnish fills the state folder: programs, keys and configuration.

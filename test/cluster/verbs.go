@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,11 +88,16 @@ func look(ctx context.Context, name string) (*Report, error) {
 	if !space.Alive(in) {
 		return report, nil
 	}
-	if report.Components, err = supervise.Dial(in.Control()).Status(ctx); err != nil {
+	report.Running, report.Since = true, &in.Started
+	report.Kubeconfig, report.Network = in.Kubeconfig(), space.Network(in)
+	components, err := supervise.Dial(in.Control()).Status(ctx)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return report, nil // it has only just been started
+	}
+	if err != nil {
 		return nil, err
 	}
-	report.Running, report.Ready, report.Since = true, true, &in.Started
-	report.Kubeconfig, report.Network = in.Kubeconfig(), space.Network(in)
+	report.Components, report.Ready = components, true
 	for _, s := range report.Components {
 		report.Ready = report.Ready && s.State == supervise.Ready
 	}

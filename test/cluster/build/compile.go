@@ -106,30 +106,35 @@ func (b *Builder) compile(ctx context.Context, tool goTool, m module, programs [
 		names, packages = append(names, p.name), append(packages, p.pkg)
 	}
 	b.say("building %s (from an empty cache, all of the cluster takes about ten minutes on two cores)", strings.Join(names, ", "))
+	meter := &meter{last: "none, fetching modules", began: began}
+	stop := b.speak(meter)
+	text, err := b.compileOnly(ctx, tool, m, packages, to, meter)
+	stop()
+	if err != nil {
+		return fmt.Errorf("go build in %s: %w\n%s", m.dir, err, text)
+	}
+	b.say("built %s in %s", strings.Join(names, ", "), time.Since(began).Round(time.Second))
+	return nil
+}
+
+func (b *Builder) compileOnly(ctx context.Context, tool goTool, m module, packages []string, to string, meter *meter) (text string, err error) {
 	list, err := b.run(ctx, tool, m, append([]string{"list", "-mod=readonly", "-deps", "-tags=" + m.tags}, packages...)...)
 	if err != nil {
-		return err
+		return "", err
 	}
+	meter.expect(bytes.Count(list, []byte("\n")))
 	args := append([]string{"build", "-v"}, b.flags(m)...)
 	args = append(args, "-o", to+string(filepath.Separator))
 	cmd := b.command(ctx, tool, m, append(args, packages...)...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting go build: %w", err)
+		return "", err
 	}
-	meter := &meter{total: bytes.Count(list, []byte("\n")), began: began}
-	stop := b.speak(meter)
-	text := meter.read(stderr)
-	err = cmd.Wait()
-	stop()
-	if err != nil {
-		return fmt.Errorf("go build in %s: %w\n%s", cmd.Dir, err, text)
-	}
-	b.say("built %s in %s", strings.Join(names, ", "), time.Since(began).Round(time.Second))
-	return nil
+	text = meter.read(stderr)
+	return text, cmd.Wait()
 }
 
 // meter counts what go build -v tells.
@@ -139,6 +144,12 @@ type meter struct {
 	done  int
 	last  string
 	began time.Time
+}
+
+func (m *meter) expect(total int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.total = total
 }
 
 // read takes the names of packages as they come, and returns the lines that are something else.
@@ -169,9 +180,9 @@ func (b *Builder) speak(m *meter) (stop func()) {
 				return
 			case <-ticker.C:
 				m.mu.Lock()
-				count, last := m.done, m.last
+				count, total, last := m.done, m.total, m.last
 				m.mu.Unlock()
-				b.say("  %s: compiled %d of at most %d packages; last %s", time.Since(m.began).Round(time.Second), count, m.total, last)
+				b.say("  %s: compiled %d of at most %d packages; last: %s", time.Since(m.began).Round(time.Second), count, total, last)
 			}
 		}
 	})

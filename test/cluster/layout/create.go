@@ -111,6 +111,22 @@ func same(file *os.File, path string) bool {
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
+// ErrClaimed: another process is starting the instance.
+var ErrClaimed = errors.New("another process is starting it")
+
+// Claim keeps others from taking a half made instance for the remains of a dead one. It ends with the process.
+func (i *Instance) Claim() (release func(), err error) {
+	dir, err := os.Open(i.Path())
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = dir.Close()
+		return nil, fmt.Errorf("cluster %s: %w", i.Name, ErrClaimed)
+	}
+	return func() { _ = dir.Close() }, nil
+}
+
 // Forget removes the instance's state folder and gives its slot back.
 func (i *Instance) Forget() error {
 	unlock, err := Lock()

@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 
@@ -38,12 +39,29 @@ func (n *node) agents() []supervise.Component {
 			Ready:   n.api.answers("http://127.0.0.1:10256/healthz"),
 		},
 		{
+			Name: "connection-tracking", After: []string{"kube-proxy"},
+			Ready: trackBriefly,
+		},
+		{
 			Name: "dns", After: []string{"kube-apiserver"},
 			Before:  n.apply("dns.yaml"),
 			Command: []string{n.in.Program("dns"), "-conf", n.in.Path("conf", "Corefile")},
 			Ready:   n.api.answers("http://" + layout.NodeAddress + ":8181/ready"),
 		},
 	}
+}
+
+// trackBriefly shortens how long the network namespace remembers closed connections. A client that opens hundreds of them a
+// second reuses its ports: entries that live for two minutes would still lead to pods that are gone. The settings are there
+// when the kernel tracks connections, which the rules of kube-proxy make it do.
+func trackBriefly(context.Context) error {
+	for setting, seconds := range map[string]string{"time_wait": "1", "close": "1", "last_ack": "2"} {
+		path := "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_" + setting
+		if err := os.WriteFile(path, []byte(seconds), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // runtimeReady also brings the image that every pod needs: without it no pod starts, and there is nowhere to pull it from.

@@ -18,7 +18,8 @@ func (n *node) storage() []supervise.Component {
 			Name: name, After: []string{"custom-resources", "csi-driver", "kube-controller-manager"},
 			Command: append([]string{
 				n.in.Program(name), "--kubeconfig=" + n.in.Admin(), "--leader-election=false", "--v=3",
-				"--kube-api-qps=100", "--kube-api-burst=200", // the defaults of 5 and 10 add seconds to every test
+				// Upstream's defaults (5, 10 and five minutes) make tests wait.
+				"--kube-api-qps=100", "--kube-api-burst=200", "--retry-interval-max=5s",
 				"--http-endpoint=127.0.0.1:" + port,
 			}, more...),
 			Ready: n.api.answers("http://127.0.0.1:" + port + "/metrics"),

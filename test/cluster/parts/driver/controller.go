@@ -47,7 +47,7 @@ func (d *driver) CreateVolume(ctx context.Context, r *csi.CreateVolumeRequest) (
 	if _, err := faults(r.GetParameters(), snapshotFaultPrefix); err != nil {
 		return nil, err
 	}
-	if err := f.suffer(ctx); err != nil {
+	if err := f.suffer(ctx, "volume "+r.GetName(), &d.failed); err != nil {
 		return nil, err
 	}
 	d.mu.Lock()

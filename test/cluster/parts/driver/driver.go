@@ -64,8 +64,9 @@ type driver struct {
 	csi.UnimplementedNodeServer
 
 	options
-	loop loops
-	mu   sync.Mutex // guards what follows and the files in the pool
+	loop   loops
+	failed counter
+	mu     sync.Mutex // guards what follows and the files in the pool
 	memory
 }
 

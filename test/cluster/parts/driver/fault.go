@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -20,6 +22,7 @@ const (
 
 	faultFail  = "fail"        // any text: the call fails with it
 	faultCode  = "fail-code"   // gRPC code of that failure, as in "ResourceExhausted"; default "Internal"
+	faultTimes = "fail-times"  // number: so many calls of one name fail, then it works; default: all fail
 	faultDelay = "delay"       // duration: the call takes this long before it does anything
 	faultReady = "ready-after" // duration or "never": a snapshot is cut at once and says so late (snapshots only)
 )
@@ -27,6 +30,7 @@ const (
 type fault struct {
 	fail  string
 	code  codes.Code
+	times int // 0: always
 	delay time.Duration
 	ready time.Duration
 	never bool
@@ -47,6 +51,8 @@ func faults(params map[string]string, prefix string) (fault, error) {
 			f.fail = value
 		case faultCode:
 			f.code, err = parseCode(value)
+		case faultTimes:
+			f.times, err = strconv.Atoi(value)
 		case faultDelay:
 			f.delay, err = time.ParseDuration(value)
 		case faultReady:
@@ -72,8 +78,24 @@ func parseCode(name string) (codes.Code, error) {
 	return 0, status.Errorf(codes.InvalidArgument, "no gRPC code %q", name)
 }
 
-// suffer waits and fails as it is told.
-func (f fault) suffer(ctx context.Context) error {
+// counter remembers how often the calls of a name failed on purpose.
+type counter struct {
+	mu    sync.Mutex
+	calls map[string]int
+}
+
+func (c *counter) next(name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls == nil {
+		c.calls = map[string]int{}
+	}
+	c.calls[name]++
+	return c.calls[name]
+}
+
+// suffer waits and fails as it is told, in a call for something of this name.
+func (f fault) suffer(ctx context.Context, name string, failed *counter) error {
 	if f.delay > 0 {
 		select {
 		case <-ctx.Done():
@@ -81,7 +103,7 @@ func (f fault) suffer(ctx context.Context) error {
 		case <-time.After(f.delay):
 		}
 	}
-	if f.fail != "" {
+	if f.fail != "" && (f.times == 0 || failed.next(name) <= f.times) {
 		return status.Error(f.code, f.fail)
 	}
 	return nil

@@ -31,6 +31,7 @@ func TestFaults(t *testing.T) {
 		"not its provisioning": {
 			map[string]string{"knowngood.test/snapshot-fail": "no"}, faultPrefix, fault{code: codes.Internal}, codes.OK,
 		},
+		"times":    {map[string]string{"knowngood.test/fail-times": "2"}, faultPrefix, fault{code: codes.Internal, times: 2}, codes.OK},
 		"misspelt": {map[string]string{"knowngood.test/fial": "no"}, faultPrefix, fault{code: codes.Internal}, codes.InvalidArgument},
 		"no time":  {map[string]string{"knowngood.test/delay": "5"}, faultPrefix, fault{code: codes.Internal}, codes.InvalidArgument},
 		"no code":  {map[string]string{"knowngood.test/fail-code": "Oops"}, faultPrefix, fault{}, codes.InvalidArgument},
@@ -52,14 +53,23 @@ func TestFaults(t *testing.T) {
 func TestSuffer(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := (fault{}).suffer(ctx); err != nil {
+	var failed counter
+	if err := (fault{}).suffer(ctx, "s", &failed); err != nil {
 		t.Errorf("no fault fails: %v", err)
 	}
-	if err := (fault{fail: "full", code: codes.ResourceExhausted}).suffer(ctx); status.Code(err) != codes.ResourceExhausted {
+	if err := (fault{fail: "full", code: codes.ResourceExhausted}).suffer(ctx, "s", &failed); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("got %v, want ResourceExhausted", err)
 	}
+	twice := fault{fail: "busy", code: codes.Unavailable, times: 2}
+	var got []codes.Code
+	for range 3 {
+		got = append(got, status.Code(twice.suffer(ctx, "t", &failed)))
+	}
+	if diff := cmp.Diff([]codes.Code{codes.Unavailable, codes.Unavailable, codes.OK}, got); diff != "" {
+		t.Errorf("a fault of two times (-want +got):\n%s", diff)
+	}
 	cancel()
-	if err := (fault{delay: time.Hour}).suffer(ctx); status.Code(err) != codes.Canceled {
+	if err := (fault{delay: time.Hour}).suffer(ctx, "s", &failed); status.Code(err) != codes.Canceled {
 		t.Errorf("a delay outlives its caller: %v", err)
 	}
 }

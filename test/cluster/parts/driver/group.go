@@ -26,7 +26,7 @@ func (d *driver) CreateVolumeGroupSnapshot(ctx context.Context, r *csi.CreateVol
 	if r.GetName() == "" || len(r.GetSourceVolumeIds()) == 0 {
 		return nil, status.Error(codes.InvalidArgument, "a name and source volumes are required")
 	}
-	late, err := d.suffer(ctx, r.GetParameters(), r.GetSourceVolumeIds()...)
+	late, err := d.suffer(ctx, r.GetName(), r.GetParameters(), r.GetSourceVolumeIds()...)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (d *driver) CreateSnapshot(ctx context.Context, r *csi.CreateSnapshotReques
 	if r.GetName() == "" || r.GetSourceVolumeId() == "" {
 		return nil, status.Error(codes.InvalidArgument, "a name and a source volume are required")
 	}
-	late, err := d.suffer(ctx, r.GetParameters(), r.GetSourceVolumeId())
+	late, err := d.suffer(ctx, r.GetName(), r.GetParameters(), r.GetSourceVolumeId())
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (d *driver) CreateSnapshot(ctx context.Context, r *csi.CreateSnapshotReques
 
 // suffer acts out the faults of the snapshot's class and those of the volumes' classes, and returns how late the snapshot is
 // to become ready.
-func (d *driver) suffer(ctx context.Context, class map[string]string, volumes ...string) (fault, error) {
+func (d *driver) suffer(ctx context.Context, name string, class map[string]string, volumes ...string) (fault, error) {
 	late, err := faults(class, faultPrefix)
 	if err != nil {
 		return late, err
@@ -53,7 +53,7 @@ func (d *driver) suffer(ctx context.Context, class map[string]string, volumes ..
 	}
 	d.mu.Unlock()
 	for _, f := range all {
-		if err := f.suffer(ctx); err != nil {
+		if err := f.suffer(ctx, "snapshot "+name, &d.failed); err != nil {
 			return late, err
 		}
 	}

@@ -54,3 +54,15 @@ func TestHints(t *testing.T) {
 		t.Error("no error has a hint")
 	}
 }
+
+func TestNearest(t *testing.T) {
+	t.Parallel()
+	names := []string{"timeout", "severity", "score", "mode"}
+	for word, want := range map[string]string{
+		"tiemout": "timeout", "sevrity": "severity", "timeouts": "timeout", "colour": "", "mod": "mode", "": "",
+	} {
+		if got := fault.Nearest(word, names); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}

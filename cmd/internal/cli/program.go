@@ -14,15 +14,18 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/knowngood/knowngood/cmd/internal/steps"
@@ -74,7 +77,7 @@ func (p Program) root(face face, env map[string]string) *cobra.Command {
 	root.PersistentFlags().Bool("json", false, "Print the result as one JSON value on standard output.")
 	root.PersistentFlags().Bool("verbose", false, "Log more.")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fault.Hint(fault.Exit(fault.Usage, err), "see %s --help", cmd.CommandPath())
+		return fault.Hint(fault.Exit(fault.Usage, err), "%s", cureOfFlag(cmd, err))
 	})
 	for _, one := range steps.All() {
 		p.add(root, one, face, env)
@@ -82,6 +85,19 @@ func (p Program) root(face face, env map[string]string) *cobra.Command {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	return root
+}
+
+// cureOfFlag names the flag that was probably meant.
+func cureOfFlag(cmd *cobra.Command, err error) string {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var names []string
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) { names = append(names, flag.Name) })
+		if near := fault.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+			return fmt.Sprintf("did you mean --%s?", near)
+		}
+	}
+	return fmt.Sprintf("see %s --help", cmd.CommandPath())
 }
 
 // noArgs refuses words that no command takes, with what was probably meant.
@@ -149,6 +165,16 @@ func environment(environ []string) map[string]string {
 		}
 	}
 	return env
+}
+
+// usageOfProcess returns the CPU time that the process used and its largest resident size. A
+// kernel that does not tell gives zeros.
+func usageOfProcess() (cpu time.Duration, peak int64) {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0, 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), usage.Maxrss << 10
 }
 
 // withoutSecrets returns the environment without the values of the given variables, for

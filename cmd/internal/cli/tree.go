@@ -154,7 +154,7 @@ func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
 	var result any
 	run := &steps.Run{
 		Log: p.logger(screen, in.face, verbose), Now: p.Now, Version: p.Version, Host: in.face, Dir: p.Dir,
-		Console: screen.console(),
+		Console: screen.console(), Usage: usageOfProcess,
 		Environ: withoutSecrets(p.Environ, secretVariables(in.set)),
 		Tell:    func(text string) { screen.tell(text) },
 		Result:  func(value any) { result = value },
@@ -185,8 +185,12 @@ func (p Program) complete(cmd *cobra.Command, args []string, in invocation) erro
 	}
 	ctx := cmd.Context()
 	fromEnvironment := environmentSource(in.env)
+	config, err := p.configSource(ctx, in.set, fromEnvironment)
+	if err != nil {
+		return err
+	}
 	facts := func(input step.Input) (string, bool, error) { return p.fact(ctx, in, input) }
-	err := in.set.Complete(fromEnvironment, facts)
+	err = in.set.Complete(fromEnvironment, facts, config)
 	for _, input := range in.set.Inputs {
 		if input.Kind == step.Secret {
 			p.mask(in, input)

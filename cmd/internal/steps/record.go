@@ -129,7 +129,10 @@ func (s *subject) record(ctx context.Context, run *Run, id string, work func(con
 		return err
 	}
 	entry := release.Entry{Subject: about, Step: id, Began: run.Now(), Version: run.Version}
+	before, _ := run.Usage()
 	err = work(ctx, &entry)
+	after, peak := run.Usage()
+	entry.CPUSeconds, entry.PeakBytes = (after - before).Seconds(), peak
 	conclude(&entry, err, run.Now())
 	return s.keep(ctx, run, entry, err)
 }

@@ -40,6 +40,7 @@ func newRun(t *testing.T) (*Run, *host) {
 		Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "test", Host: h,
 		Tell:   func(text string) { h.told = append(h.told, text) },
 		Result: func(value any) { h.result = value },
+		Usage:  func() (time.Duration, int64) { return 0, 0 },
 		Dir:    t.TempDir(),
 	}, h
 }

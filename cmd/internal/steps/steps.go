@@ -33,6 +33,9 @@ type Run struct {
 	Tell func(text string)
 	// Result is what --json prints: any value with a documented JSON form. The last call counts.
 	Result func(value any)
+	// Usage tells what the process has used of the machine so far: CPU time of its own and its
+	// largest resident size in bytes.
+	Usage func() (cpu time.Duration, peak int64)
 	// Console takes the output of commands that the user asked to run.
 	Console io.Writer
 	// Environ is the process's environment, for commands that the user asked to run.

@@ -59,9 +59,13 @@ type Entry struct {
 	Deploy     *Deploy     `json:"deploy,omitempty"`
 	Report     *Report     `json:"report,omitempty"`
 
-	// Version is the program's version; Seconds that were waiting, not work, are in Waited.
-	Version string  `json:"version,omitempty"`
-	Waited  float64 `json:"waited_seconds,omitempty"`
+	// Version of the program. CPUSeconds is its own work in this step, without waiting and
+	// without the commands that it ran; PeakBytes its largest resident size so far.
+	Version    string  `json:"version,omitempty"`
+	CPUSeconds float64 `json:"cpu_seconds,omitempty"`
+	PeakBytes  int64   `json:"peak_bytes,omitempty"`
+	// Waited is how long the step waited for a cluster, in seconds.
+	Waited float64 `json:"waited_seconds,omitempty"`
 }
 
 // A Deploy is what is known of the deploy itself.

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package journey
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Place returns settings with fresh folders: Work is made anew, Cache is kept.
+func Place(ctx context.Context, root string, out io.Writer) (Settings, error) {
+	caches, err := os.UserCacheDir()
+	if err != nil {
+		return Settings{}, err
+	}
+	work, err := os.MkdirTemp("", "knowngood-demo-")
+	if err != nil {
+		return Settings{}, err
+	}
+	return Settings{
+		Root: root, Work: work, Cache: filepath.Join(caches, "knowngood"), Namespace: "shop", Out: out,
+	}, ctx.Err()
+}
+
+// Own makes the place a cluster of this machine, which test/cluster starts or finds running.
+func (s *Settings) Own(ctx context.Context, name string) error {
+	cluster := filepath.Join(s.Work, "bin", "cluster")
+	folder := filepath.Join(s.Root, "test", "cluster")
+	for _, command := range [][]string{
+		{folder, "go", "build", "-o", cluster, "."},
+		{s.Root, cluster, "prepare"},
+		{s.Root, cluster, "up", "--name", name},
+	} {
+		if err := attached(ctx, s.Out, command[0], command[1], command[2:]...); err != nil {
+			return err
+		}
+	}
+	kubeconfig, err := exec.CommandContext(ctx, cluster, "kubeconfig", "--name", name).Output()
+	if err != nil {
+		return fmt.Errorf("kubeconfig of the cluster: %w", err)
+	}
+	s.Kubeconfig = strings.TrimSpace(string(kubeconfig))
+	s.Kubectl = filepath.Join(filepath.Dir(s.Kubeconfig), "bin", "kubectl")
+	s.Load = func(ctx context.Context, archives []string) error {
+		return attached(ctx, s.Out, s.Root, cluster, append([]string{"load", "--name", name}, archives...)...)
+	}
+	s.End = fmt.Sprintf("go -C test/cluster run . down --name %s", name)
+	return s.freshNamespace(ctx)
+}
+
+// Existing makes the place the cluster of the current kubeconfig, after asking.
+func (s *Settings) Existing(ctx context.Context, registry string, answers io.Reader, yes bool) error {
+	kubectl, err := exec.LookPath("kubectl")
+	if err != nil {
+		return fmt.Errorf("an existing cluster needs kubectl: %w", err)
+	}
+	if registry == "" {
+		return errors.New("set IMAGE_REGISTRY to a registry that the cluster pulls from, e.g. registry.example.org/me: the shop's images are pushed there")
+	}
+	current, err := exec.CommandContext(ctx, kubectl, "config", "current-context").Output()
+	if err != nil {
+		return fmt.Errorf("current context: %w", err)
+	}
+	s.Context, s.Registry, s.Kubectl = strings.TrimSpace(string(current)), registry, kubectl
+	s.Kubeconfig = os.Getenv("KUBECONFIG")
+	if s.Kubeconfig == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return err
+		}
+		s.Kubeconfig = filepath.Join(home, ".kube", "config")
+	}
+	s.Namespace = "knowngood-demo"
+	s.End = fmt.Sprintf("kubectl --context %s delete namespace %s", s.Context, s.Namespace)
+	fmt.Fprintf(s.Out, "This deploys a shop into namespace %s of context %s, with images from %s.\n", s.Namespace, s.Context, registry)
+	if yes {
+		return nil
+	}
+	fmt.Fprint(s.Out, "Go on? [y/N] ")
+	line, err := bufio.NewReader(answers).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+		return errors.Join(errors.New("not asked for: nothing was done"), ignoreEOF(err))
+	}
+	return nil
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// freshNamespace removes what an earlier demonstration left, so that a second one shows the
+// same journey.
+func (s *Settings) freshNamespace(ctx context.Context) error {
+	return attached(ctx, s.Out, s.Root, s.Kubectl, "--kubeconfig", s.Kubeconfig,
+		"delete", "namespace", s.Namespace, "--ignore-not-found", "--wait=true", "--timeout=120s")
+}
+
+// attached runs a program whose output is for people.
+func attached(ctx context.Context, out io.Writer, dir, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s %s: %w", filepath.Base(program), strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// Touchable returns what a release could change, as text to compare: snapshots, certificates
+// with their revision, workloads with their generation.
+func (j *Journey) Touchable(ctx context.Context) (string, error) {
+	return j.Kubernetes(ctx, "get", "volumesnapshots,certificates,certificaterequests,deployments,statefulsets", "-o",
+		`jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.uid} {.metadata.generation} {.status.revision}{"\n"}{end}`)
+}

@@ -170,9 +170,11 @@ func (c *Catalog) newID(before ulid.ULID) (ulid.ULID, error) {
 	return id, nil
 }
 
-// NewRun returns a name for a run that nobody named: unique, and sorting by time.
+// NewRun returns a name for a run that nobody named: 15 letters and digits that sort by time,
+// short enough to be read whole in a table, and unique but for one chance in 33 million
+// between runs of the same millisecond.
 func NewRun(now time.Time) string {
-	return strings.ToLower(ulid.MustNew(ulid.Timestamp(now), rand.Reader).String())
+	return strings.ToLower(ulid.MustNew(ulid.Timestamp(now), rand.Reader).String()[:10] + rand.Text()[:5])
 }
 
 // Check returns an error of usage for each part of a subject that cannot be stored.

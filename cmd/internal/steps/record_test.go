@@ -255,7 +255,7 @@ func TestARunWithoutANameGetsOneForAllItsSteps(t *testing.T) {
 		}
 		names[h.outputs["run"]] = true
 	}
-	if len(names) != 1 || len(h.outputs["run"]) != 26 {
+	if len(names) != 1 || len(h.outputs["run"]) != 15 {
 		t.Errorf("runs %v", names)
 	}
 	if record, err := s.read(t.Context(), run); err != nil || len(record.Entries) != 2 {

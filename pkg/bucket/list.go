@@ -91,7 +91,7 @@ func (a address) files(ctx context.Context, prefix string) ([]string, error) {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, fs.ErrNotExist) || err == nil && temporary.MatchString(path):
+		case errors.Is(err, fs.ErrNotExist) || err == nil && strings.HasSuffix(path, ".tmp") && temporary.MatchString(path):
 			return nil // nothing there yet; or a writer at work, or one that was killed
 		case err != nil:
 			failed = append(failed, err)

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -63,41 +62,58 @@ func prefixOf(app, environment string) string {
 	return root + encode(app) + "/" + encode(environment) + "/"
 }
 
-var (
-	stepForm = regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
-	// keyForm is greedy for the run: the last commit-like part is the commit, which no
-	// step can look like (a step has no digits and is shorter).
-	keyForm = regexp.MustCompile(`^v1/([^/]+)/([^/]+)/([0-9A-Z]{26})-([^/]+)-([0-9a-f]{40}|[0-9a-f]{64})-([a-z-]+)\.json$`)
-)
+var errNotAnEntry = errors.New("its name is not that of an entry")
 
 // parseKey takes a key apart. It accepts exactly what String makes.
 func parseKey(text string) (key, error) {
-	parts := keyForm.FindStringSubmatch(text)
-	if parts == nil {
-		return key{}, errors.New("its name is not that of an entry")
+	rest, rooted := strings.CutPrefix(text, root)
+	rest, extended := strings.CutSuffix(rest, extension)
+	folders := strings.SplitN(rest, "/", 3)
+	if !rooted || !extended || len(folders) < 3 || len(folders[2]) <= ulid.EncodedSize {
+		return key{}, errNotAnEntry
 	}
-	var k key
-	var err error
-	for i, p := range []*string{&k.app, &k.environment, nil, &k.run} {
-		if p == nil {
-			continue
-		}
-		if *p, err = decode(parts[i+1]); err != nil {
-			return key{}, err
-		}
+	name := folders[2]
+	id, err := ulid.ParseStrict(name[:ulid.EncodedSize])
+	if err != nil {
+		return key{}, errNotAnEntry
 	}
-	if k.id, err = ulid.ParseStrict(parts[3]); err != nil {
-		return key{}, fmt.Errorf("its name holds no ULID: %w", err)
-	}
-	k.commit, k.step = release.Commit(parts[5]), parts[6]
-	if k.String() != text {
-		return key{}, errors.New("its name is not written as an entry's is")
+	run, commit, step := cut(name[ulid.EncodedSize+1:])
+	k := key{id: id, commit: release.Commit(commit), step: step}
+	var errs [3]error
+	k.app, errs[0] = decode(folders[0])
+	k.environment, errs[1] = decode(folders[1])
+	k.run, errs[2] = decode(run)
+	if errors.Join(errs[:]...) != nil || k.run == "" || !isStep(step) || k.String() != text {
+		return key{}, errNotAnEntry
 	}
 	return k, nil
 }
 
+// cut finds the commit in <run>-<commit>-<step>: the last part that looks like one, because
+// no step does (it has no digits and is shorter).
+func cut(text string) (run, commit, step string) {
+	for dash := strings.LastIndexByte(text, '-'); dash > 0; dash = strings.LastIndexByte(text[:dash], '-') {
+		start := strings.LastIndexByte(text[:dash], '-') + 1
+		if id := text[start:dash]; start > 1 && (len(id) == 40 || len(id) == 64) && strings.Trim(id, "0123456789abcdef") == "" {
+			return text[:start-1], id, text[dash+1:]
+		}
+	}
+	return "", "", ""
+}
+
+// isStep tells whether a step can bear the name: words of the letters a to z with dashes
+// between them.
+func isStep(name string) bool {
+	for word := range strings.SplitSeq(name, "-") {
+		if strings.Trim(word, "abcdefghijklmnopqrstuvwxyz") != "" || word == "" {
+			return false
+		}
+	}
+	return len(name) <= maxStep
+}
+
 func checkStep(step string) error {
-	if len(step) > maxStep || !stepForm.MatchString(step) {
+	if !isStep(step) {
 		return fault.Usagef("step %.80q: want words of the letters a to z, joined by dashes, at most %d bytes", step, maxStep)
 	}
 	return nil
@@ -150,11 +166,11 @@ func decode(text string) (string, error) {
 			break
 		}
 		if len(after) < 2 {
-			return "", fmt.Errorf("its name holds a broken escape in %q", text)
+			return "", errNotAnEntry
 		}
 		raw, err := hex.DecodeString(after[:2])
 		if err != nil {
-			return "", fmt.Errorf("its name holds a broken escape in %q", text)
+			return "", errNotAnEntry
 		}
 		b.Write(raw)
 		rest = after[2:]

@@ -51,6 +51,8 @@ func TestNamesThatNoEntryHas(t *testing.T) {
 		"", "v1/shop/x.json", "v2/shop/e/" + anID + tail, "v1/shop/" + anID + tail, "v1/shop/e/" + strings.ToLower(anID) + tail,
 		"v1/shop/e/" + anID + strings.Replace(tail, "aaa", "aa", 1), "v1/sh!6fp/e/" + anID + tail, "v1/sh!2Fp/e/" + anID + tail,
 		"v1/shop!/e/" + anID + tail, "v1/shop!zz/e/" + anID + tail, "v1/../e/" + anID + tail, "v1/a b/e/" + anID + tail,
+		"v1/shop/e/" + anID + strings.Replace(tail, "-gate", "-Gate", 1), "v1/shop/e/" + anID + strings.Replace(tail, "-gate", "-", 1),
+		"v1/shop/e/" + anID + strings.Replace(tail, "-1-", "--", 1), "v1//e/" + anID + tail, "v1/shop//" + anID + tail, "v1/shop/e/f/" + anID + tail,
 		"v1/shop/e/8ZZZZZZZZZZZZZZZZZZZZZZZZZ" + tail, "x/v1/shop/e/" + anID + tail,
 	} {
 		if k, err := parseKey(name); err == nil {

@@ -200,7 +200,11 @@ func (p Program) complete(cmd *cobra.Command, args []string, in invocation) erro
 }
 
 // fact asks the face. A tree is only told when it is the tree of the commit that was given.
+// An input that is no fact is the person's to give: history's commit asks, it does not tell.
 func (p Program) fact(ctx context.Context, in invocation, input step.Input) (string, bool, error) {
+	if !input.Fact {
+		return "", false, nil
+	}
 	if input.Name == "tree" {
 		commit, ok, err := in.face.Fact(ctx, step.Input{Name: "commit"})
 		if err != nil || !ok || commit != in.set.Value("commit") {

@@ -28,8 +28,9 @@ type fakeWorld struct {
 	heals int
 	// strange changes a content before it is stored.
 	strange func(*snapshotv1.VolumeSnapshotContent)
-	// clock is how far the storage's clock is ahead.
+	// clock is how far the storage's clock is ahead; mute, it tells no time.
 	clock time.Duration
+	mute  bool
 }
 
 // inFake runs a test in a fake cluster, in which time passes only when all are waiting.
@@ -102,7 +103,9 @@ func (f *fakeWorld) control(t *testing.T) {
 
 // snapshot takes one VolumeSnapshot through its life.
 func (f *fakeWorld) snapshot(ctx context.Context, name string) error {
-	time.Sleep(20 * time.Millisecond)
+	if err := pause(ctx, 20*time.Millisecond); err != nil {
+		return err
+	}
 	vs, err := f.Snapshots.SnapshotV1().VolumeSnapshots(f.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return err
@@ -138,6 +141,9 @@ func (f *fakeWorld) snapshot(ctx context.Context, name string) error {
 	size := resource.MustParse("64Mi")
 	status.CreationTime, status.RestoreSize = &seconds, &size
 	content.Status.CreationTime = &nanoseconds
+	if f.mute {
+		status.CreationTime, content.Status.CreationTime = nil, nil
+	}
 	if late > 0 {
 		if err := f.status(ctx, name, status); err != nil {
 			return err

@@ -91,8 +91,9 @@ func (t *taking) label() string { return "knowngood " + t.request.Subject.Commit
 const facts = "select current_setting('server_version_num'), current_setting('fsync'), " +
 	"(select count(*) from pg_tablespace where pg_tablespace_location(oid) <> ''), current_setting('data_directory');"
 
-// begin asks the facts and enters backup mode. The server ends the session by itself when it
-// stays idle for longer than the hold, in case our end of the connection vanishes unnoticed.
+// begin asks the facts and enters backup mode. In case our end of the connection vanishes
+// unnoticed, the server ends the session by itself when it stays idle for longer than the
+// hold, and a statement that takes longer.
 func (p *postgres) begin(ctx context.Context, h hook, label string) error {
 	answer, err := p.ask(ctx, facts)
 	if err != nil {
@@ -113,10 +114,11 @@ func (p *postgres) begin(ctx context.Context, h hook, label string) error {
 	if p.version < backupRenamedWith {
 		start = fmt.Sprintf("select pg_start_backup('%s', true, false);", label)
 	}
+	limits := fmt.Sprintf("set statement_timeout = %d; ", h.hold.Milliseconds())
 	if p.version >= idleTimeoutSince {
-		start = fmt.Sprintf("set idle_session_timeout = %d; ", h.hold.Milliseconds()) + start
+		limits += fmt.Sprintf("set idle_session_timeout = %d; ", h.hold.Milliseconds())
 	}
-	_, err = p.ask(ctx, start)
+	_, err = p.ask(ctx, limits+start)
 	return err
 }
 
@@ -162,24 +164,32 @@ func (p *postgres) ask(ctx context.Context, statement string) (string, error) {
 
 // thaw leaves backup mode and returns the backup_label, then ends the session. Even when the
 // server does not answer, the session ends, and backup mode with it.
-func (p *postgres) thaw(ctx context.Context, quiet bool) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, thawTimeout)
-	defer cancel()
-	var label string
-	var stopped error
+func (p *postgres) thaw(ctx context.Context, quiet bool) (label string, err error) {
 	if quiet {
-		stop := "select to_json(labelfile) from pg_backup_stop(false);"
-		if p.version < backupRenamedWith {
-			stop = "select to_json(labelfile) from pg_stop_backup(false, false);"
-		}
-		var answer string
-		if answer, stopped = p.ask(ctx, stop); stopped == nil {
-			stopped = json.Unmarshal([]byte(answer), &label)
-		}
+		label, err = p.stop(ctx)
 	}
-	ended := p.held.Release(ctx)
-	if stopped != nil {
-		return "", fmt.Errorf("leave backup mode: %w", stopped)
+	releasing, cancel := context.WithTimeout(ctx, thawTimeout)
+	defer cancel()
+	ended := p.held.Release(releasing)
+	if err != nil {
+		return "", fmt.Errorf("leave backup mode: %w", err)
 	}
 	return label, ended
+}
+
+func (p *postgres) stop(ctx context.Context) (label string, err error) {
+	stopping, cancel := context.WithTimeout(ctx, thawTimeout)
+	defer cancel()
+	stop := "select to_json(labelfile) from pg_backup_stop(false);"
+	if p.version < backupRenamedWith {
+		stop = "select to_json(labelfile) from pg_stop_backup(false, false);"
+	}
+	answer, err := p.ask(stopping, fmt.Sprintf("set statement_timeout = %d; ", thawTimeout.Milliseconds())+stop)
+	if err != nil {
+		return "", err
+	}
+	if err := json.Unmarshal([]byte(answer), &label); err != nil {
+		return "", fmt.Errorf("psql answered %q", kube.OneLine(answer))
+	}
+	return label, nil
 }

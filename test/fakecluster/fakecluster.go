@@ -37,7 +37,7 @@ type Cluster struct {
 func New(tb testing.TB, namespace string, objects ...runtime.Object) *Cluster {
 	tb.Helper()
 	c := &Cluster{
-		CoreFake:        corefake.NewClientset(),
+		CoreFake:        corefake.NewSimpleClientset(), //nolint:staticcheck // the newer one reads the whole OpenAPI, 0.2 s each time, for server-side apply
 		SnapshotFake:    snapfake.NewSimpleClientset(),
 		CertificateFake: cmfake.NewSimpleClientset(),
 	}

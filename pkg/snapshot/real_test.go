@@ -4,6 +4,8 @@ package snapshot_test
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -42,3 +44,5 @@ func waitBound(t *testing.T, c *kube.Cluster, claim *corev1.PersistentVolumeClai
 			return kube.Progress{Done: now != nil && now.Status.Phase == corev1.ClaimBound, State: "not bound"}, nil
 		})))
 }
+
+func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

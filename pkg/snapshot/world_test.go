@@ -245,7 +245,7 @@ func (w *world) clear(t *testing.T) {
 	if err := snapshots.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		t.Error(err)
 	}
-	spec := kube.WaitSpec{What: "snapshots to be gone", Timeout: time.Minute, Resource: "volumesnapshots", Namespace: w.Namespace}
+	spec := kube.WaitSpec{What: "snapshots to be gone", Timeout: 3 * time.Minute, Resource: "volumesnapshots", Namespace: w.Namespace}
 	if err := kube.Wait(ctx, w.Cluster, spec, snapshots, func(left []*snapshotv1.VolumeSnapshot) (kube.Progress, error) {
 		return kube.Progress{Done: len(left) == 0, State: "there"}, nil
 	}); err != nil {

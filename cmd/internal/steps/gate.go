@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/policy"
+	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/report"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// Gate decides by what scanners found whether the commit may ship.
+type Gate struct {
+	subject subject
+	gating  gating
+}
+
+// Declare implements Step.
+func (g *Gate) Declare(set *step.Set) {
+	set.Name, set.Summary = "gate", "Decide by what scanners found whether the commit may ship."
+	set.Long = "Reads SARIF 2.1.0 of any tools and decides pass, warn or fail by the policy under\n" +
+		"\"gate:\" in .knowngood.yaml. Without one it fails at a security-severity of 7.0, or\n" +
+		"at level error where a tool gives no score. A scan that is missing, empty, cut off\n" +
+		"or of another commit fails in every mode: it is never taken for a clean one."
+	set.Example = "knowngood gate --app shop --sarif 'reports/**/*.sarif'"
+	set.Faces = []step.Face{step.CLI, step.Action, step.Tekton}
+	g.subject.declare(set)
+	g.gating.declare(set)
+}
+
+// Run implements Step.
+func (g *Gate) Run(ctx context.Context, run *Run) error {
+	return g.subject.record(ctx, run, "gate", func(ctx context.Context, e *release.Entry) error {
+		err := g.gating.run(ctx, run, &g.subject, e)
+		if e.Decision != nil {
+			shown := *e
+			conclude(&shown, err, run.Now())
+			run.Tell(report.Entry(shown))
+		}
+		return err
+	})
+}
+
+// gating holds the inputs of the decision alone.
+type gating struct {
+	sarif []string
+	mode  string
+}
+
+func (g *gating) declare(set *step.Set) {
+	set.List(&g.sarif, "sarif", "SARIF file of a scanner, or a glob as in reports/**/*.sarif; can be given more than once.", step.Required())
+	set.Text(&g.mode, "mode", "",
+		"enforce, or audit, in which findings only warn; empty uses the policy's, which is enforce unless it says otherwise.",
+		step.Choices(string(release.Enforce), string(release.Audit)))
+	set.Output("decision", "pass, warn or fail.")
+	set.Output("risk", "How much is at stake when the commit ships: none, low, medium, high or critical.")
+	set.Output("findings", "How many findings the scans hold.")
+	set.Output("blocking", "How many of them close the gate.")
+}
+
+// run decides, and leaves the decision in the entry. A closed gate is an error of status
+// fault.GateClosed; everything else that goes wrong with a file makes the decision fail, so
+// that the record shows it. Wrong globs and policies are errors of usage without a decision.
+func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry) error {
+	rules, err := loadPolicy(run, s.config)
+	if err != nil {
+		return err
+	}
+	files, err := expand(run.Dir, g.sarif)
+	if err != nil {
+		return err
+	}
+	scans, err := readScans(ctx, run, files)
+	if err != nil {
+		return err
+	}
+	decision := rules.Decide(policy.Request{
+		Scans: scans, Commit: e.Commit, Now: run.Now(), Mode: release.Mode(g.mode),
+	})
+	e.Decision = &decision
+	return errors.Join(closed(decision), handOn(run, decision))
+}
+
+// standardConfig is read where no other file is named, if it exists.
+const standardConfig = ".knowngood.yaml"
+
+// loadPolicy reads the policy of the configuration; without a file it is the built-in one.
+func loadPolicy(run *Run, config string) (*policy.Policy, error) {
+	name := config
+	if name == "" {
+		name = standardConfig
+	}
+	data, err := os.ReadFile(within(run.Dir, name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && config == "":
+		return policy.Default(), nil
+	case err != nil:
+		return nil, fault.Hint(fault.Exit(fault.Usage, err), "--config names the configuration, %s by default", standardConfig)
+	}
+	return policy.Parse(name, data)
+}
+
+func within(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// closed returns the error of a decision that fails, nil for others.
+func closed(d release.Decision) error {
+	if d.Outcome == release.Pass || d.Outcome == release.Warn {
+		return nil
+	}
+	blocking := count(d, release.Block)
+	what := "the gate is closed"
+	if blocking == 1 {
+		what = "the gate is closed: 1 finding blocks"
+	} else if blocking > 1 {
+		what = fmt.Sprintf("the gate is closed: %d findings block", blocking)
+	}
+	if len(d.Reasons) > 0 {
+		what += ": " + report.Line(d.Reasons[0], 300)
+	}
+	err := fault.Exit(fault.GateClosed, errors.New(what))
+	if blocking == 0 {
+		return err
+	}
+	return fault.Hint(err, "mend it, or accept it for a time under gate.waivers in %s", standardConfig)
+}
+
+func count(d release.Decision, verb release.Verb) (n int) {
+	for i := range d.Judgements {
+		if d.Judgements[i].Verb == verb {
+			n++
+		}
+	}
+	return n
+}
+
+// handOn gives the outputs.
+func handOn(run *Run, d release.Decision) error {
+	findings := 0
+	for _, scan := range d.Scans {
+		findings += scan.Findings
+	}
+	return errors.Join(
+		run.Host.Output("decision", string(d.Outcome)),
+		run.Host.Output("risk", string(d.Risk)),
+		run.Host.Output("findings", strconv.Itoa(findings)),
+		run.Host.Output("blocking", strconv.Itoa(count(d, release.Block))),
+	)
+}

@@ -120,7 +120,7 @@ func (c *Catalog) keys(ctx context.Context, q Query) (found []key, strays, err e
 
 func (c *Catalog) damaged(name string, why error) error {
 	return fault.Hint(fmt.Errorf("%w %s: %w", ErrDamaged, c.bucket.Place(name), why),
-		"entries are never changed: look who wrote to %s, and restore it from a copy or take it away", c.bucket.Place(name))
+		"entries are never changed: find out who wrote there, and bring the entry back from a copy, or move it away")
 }
 
 // A bundle is the keys of one record.

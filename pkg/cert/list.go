@@ -28,6 +28,9 @@ const (
 	clusterIssuers = "cert-manager.io/clusterissuers"
 )
 
+// A Certificate is cert-manager's, for packages that only hand it on.
+type Certificate = cmapi.Certificate
+
 // List returns the Certificates of the cluster's namespace that a label selector selects (""
 // selects all), sorted by name. A selector that cannot be read, or that selects nothing, is an
 // error of usage. The error wraps kube.ErrNoAPI where cert-manager is not installed.

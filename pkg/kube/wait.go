@@ -130,6 +130,9 @@ func OneLine(text string) string {
 	return text
 }
 
+// Waiting counts the time until stop is called as waited; for waits that no watch can serve.
+func (c *Cluster) Waiting() (stop func()) { return c.waited.start(c.Now) }
+
 // Waited is how long at least one wait was under way so far.
 func (c *Cluster) Waited() time.Duration { return c.waited.total(c.Now) }
 

@@ -207,6 +207,17 @@ func (s *Survey) Ready(ctx context.Context, w *Workload) ([]corev1.Pod, error) {
 	return ready, nil
 }
 
+// Replicas returns how many pods a workload wants as of this survey; ok is false where it is not
+// one that a survey reads.
+func (s *Survey) Replicas(w *Workload) (n int, ok bool) {
+	for _, known := range s.workloads {
+		if known.UID == w.UID {
+			return known.Replicas, true
+		}
+	}
+	return 0, false
+}
+
 func isReady(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue

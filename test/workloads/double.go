@@ -51,7 +51,7 @@ type App struct {
 	Annotations map[string]string
 	// Ports and what answers there; nil is 8443 with TLS.
 	Ports map[int]func(*tls.Config) func(net.Conn)
-	// StaleStarts is how many pods to come read the old Secret from the kubelet's cache.
+	// StaleStarts is how many pods to come read the old Secret, from the kubelet's cache.
 	StaleStarts int
 	// Late pods never see a new content of the Secret while they run.
 	Late bool
@@ -105,6 +105,13 @@ func (d *Double) Store(secret string, certificate tls.Certificate) {
 	defer d.mu.Unlock()
 	d.before[secret] = d.secrets[secret]
 	d.secrets[secret] = certificate
+}
+
+// Stale makes the next pods of an app, so many of them, read the old Secret.
+func (d *Double) Stale(app string, pods int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.apps[app].StaleStarts = pods
 }
 
 // Count returns how often each workload was restarted, each pod reloaded and nudged.

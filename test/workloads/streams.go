@@ -23,8 +23,11 @@ func (s *streams) Dial(_ context.Context, namespace, name string, port int) (kub
 	if p == nil {
 		return nil, fmt.Errorf("forward to %s/%s: pod not found", namespace, name)
 	}
+	near, far, err := pair()
+	if err != nil {
+		return nil, err
+	}
 	answer := p.app.Ports[port]
-	near, far := net.Pipe()
 	if answer == nil {
 		return refusing{near}, far.Close()
 	}
@@ -34,6 +37,23 @@ func (s *streams) Dial(_ context.Context, namespace, name string, port int) (kub
 		answer(config)(far)
 	}()
 	return near, nil
+}
+
+// pair returns the two ends of a connection on loopback. (net.Pipe has no buffer: a server that
+// speaks first and a client that does so too would wait for each other.)
+func pair() (near, far net.Conn, err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer listener.Close()
+	if near, err = net.Dial("tcp", listener.Addr().String()); err != nil {
+		return nil, nil, err
+	}
+	if far, err = listener.Accept(); err != nil {
+		return nil, nil, errors.Join(err, near.Close())
+	}
+	return near, far, nil
 }
 
 // refusing is a connection to a port where nobody listens.

@@ -46,6 +46,8 @@ type Options struct {
 	Client *http.Client
 	// Pause waits between attempts and ends early with ctx's error; nil uses a timer.
 	Pause Pause
+	// Waiting, when set, hears of each wait before it begins, and what it is for.
+	Waiting func(d time.Duration, why string)
 	// Now is the clock that tells how long a rate limit lasts; it must be given.
 	Now func() time.Time
 	// Patience is the longest that one request waits for rate limits and a failing server,
@@ -58,7 +60,7 @@ type Client struct {
 	owner, name string
 	api         *github.Client
 	base        *url.URL
-	pause       Pause
+	wait        func(ctx context.Context, d time.Duration, why string) error
 }
 
 var repositoryForm = regexp.MustCompile(`^([A-Za-z0-9_.-]{1,100})/([A-Za-z0-9_.-]{1,100})$`)
@@ -80,7 +82,7 @@ func New(o Options) (*Client, error) {
 	}
 	transport := &transport{
 		next: http.DefaultTransport, base: base, token: o.Token,
-		pause: o.Pause, now: o.Now, patience: o.Patience,
+		pause: o.Pause, waiting: o.Waiting, now: o.Now, patience: o.Patience,
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: transport.redirect}
 	if o.Client != nil {
@@ -96,7 +98,7 @@ func New(o Options) (*Client, error) {
 	if o.Agent != "" {
 		api.UserAgent = o.Agent
 	}
-	return &Client{owner: names[1], name: names[2], api: api, base: base, pause: transport.pause}, nil
+	return &Client{owner: names[1], name: names[2], api: api, base: base, wait: transport.wait}, nil
 }
 
 // Close lets go of idle connections.

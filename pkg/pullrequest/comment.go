@@ -63,7 +63,7 @@ func (c *Client) Comment(ctx context.Context, number int, marker Marker, body st
 		}
 		if lost(err) { // it may be there: look again
 			if losses++; losses < attempts {
-				err = c.pause(ctx, time.Second<<losses)
+				err = c.wait(ctx, time.Second<<losses, "the answer to a new comment is lost")
 			}
 		}
 		if err != nil {

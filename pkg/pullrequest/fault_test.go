@@ -60,8 +60,10 @@ func TestWhatTheServerRefuses(t *testing.T) {
 		{
 			name: "single sign-on", token: person, is: pullrequest.ErrForbidden,
 			prepare: func(w *world) {
-				w.Fail(github.Fault{Path: "/comments$", Status: 403, Header: map[string]string{"X-GitHub-SSO": "required; url=https://x.example"},
-					Body: `{"message":"Resource protected by organization SAML enforcement."}`})
+				w.Fail(github.Fault{
+					Path: "/comments$", Status: 403, Header: map[string]string{"X-GitHub-SSO": "required; url=https://x.example"},
+					Body: `{"message":"Resource protected by organization SAML enforcement."}`,
+				})
 			},
 			says: "SAML", hints: "authorize the token for the organisation's single sign-on",
 		},
@@ -133,6 +135,12 @@ func TestWhatHealsIsWaitedFor(t *testing.T) {
 			w.Fail(test.faults...)
 			options := w.options(workflow)
 			options.Now = func() time.Time { return now }
+			heard := 0
+			options.Waiting = func(_ time.Duration, why string) {
+				if heard++; why == "" {
+					t.Error("a wait for nothing")
+				}
+			}
 			c := newClient(t, options)
 			if err := comment(t, c, 7); err != nil {
 				t.Fatal(err)
@@ -144,8 +152,8 @@ func TestWhatHealsIsWaitedFor(t *testing.T) {
 			if !slices.Equal(seconds, test.waits) {
 				t.Errorf("waited %v, want about %v", w.waits, test.waits)
 			}
-			if n := len(w.Comments(repository, 7)); n != 1 {
-				t.Errorf("%d comments", n)
+			if n := len(w.Comments(repository, 7)); n != 1 || heard != len(test.waits) {
+				t.Errorf("%d comments, and %d waits were told", n, heard)
 			}
 		})
 	}

@@ -55,7 +55,7 @@ func (c *Client) setStatus(ctx context.Context, commit string, status Status) er
 		if !lost(err) || attempt == attempts {
 			return err
 		}
-		if err := c.pause(ctx, time.Second<<attempt); err != nil {
+		if err := c.wait(ctx, time.Second<<attempt, "the answer to a new status is lost"); err != nil {
 			return err
 		}
 	}

@@ -47,6 +47,7 @@ type transport struct {
 	base     *url.URL
 	token    string
 	pause    Pause
+	waiting  func(time.Duration, string)
 	now      func() time.Time
 	patience time.Duration
 }
@@ -58,6 +59,13 @@ func (t *transport) defaults() {
 	if t.patience == 0 {
 		t.patience = 2 * time.Minute
 	}
+}
+
+func (t *transport) wait(ctx context.Context, d time.Duration, why string) error {
+	if t.waiting != nil {
+		t.waiting(d, why)
+	}
+	return t.pause(ctx, d)
 }
 
 // A limitError is a rate limit that lasts longer than there is patience.
@@ -118,9 +126,21 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("the server answers %s, %d times", response.Status, attempt)
 		}
 		left -= wait
-		if err := t.pause(ctx, wait); err != nil {
+		if err := t.wait(ctx, wait, reason(limit, response, err)); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// reason tells what a wait is for.
+func reason(limit string, response *http.Response, err error) string {
+	switch {
+	case limit != "":
+		return "rate limit: " + limit
+	case err != nil:
+		return plain(err).Error()
+	default:
+		return "the server answers " + response.Status
 	}
 }
 

@@ -163,9 +163,17 @@ func scans(d *release.Decision, most int) block {
 			how += ": " + said(strings.Join(s.Notes, "\n"))
 		}
 		b.items = append(b.items, fmt.Sprintf("| %s | %s | %s | %s | %s |\n",
-			prose(strings.TrimSpace(s.Tool+" "+s.Version), nameLength), thousands(s.Findings), rules, how, codeEnd(s.File, pathLength)))
+			prose(toolOf(s), nameLength), thousands(s.Findings), rules, how, codeEnd(s.File, pathLength)))
 	}
 	return b.orNothing()
+}
+
+// toolOf names a scan's tool, or its file where no scan could be read from it.
+func toolOf(s release.ScanSummary) string {
+	if s.Tool == "" {
+		return cutFront(Clean(s.File), nameLength)
+	}
+	return strings.TrimSpace(s.Tool + " " + s.Version)
 }
 
 func completeness(c release.Completeness) string {
@@ -176,6 +184,9 @@ func completeness(c release.Completeness) string {
 		return "does not say whether it is complete"
 	case release.ScanIncomplete:
 		return "❌ incomplete"
+	case release.ScanUnusable:
+		return "❌ not usable"
+	default:
+		return "❌ no results"
 	}
-	return "❌ no results"
 }

@@ -158,24 +158,24 @@ func decode(source []byte) []byte {
 }
 
 // filler returns a function that returns a case's record with every text from outside replaced.
-func filler(t testing.TB, file string) func(hostile string) release.Record {
-	t.Helper()
+func filler(tb testing.TB, file string) func(hostile string) release.Record {
+	tb.Helper()
 	form, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return func(hostile string) release.Record {
 		var tree any
 		if err := json.Unmarshal(form, &tree); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		data, err := json.Marshal(refill(tree, "", hostile))
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		var record release.Record
 		if err := json.Unmarshal(data, &record); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return record
 	}
@@ -237,14 +237,14 @@ func FuzzNothingHostileIsLive(f *testing.F) {
 
 var kubernetesName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
 
-func liveCheck(t testing.TB, filled func(string) release.Record) func(testing.TB, string) {
-	t.Helper()
+func liveCheck(tb testing.TB, filled func(string) release.Record) func(testing.TB, string) {
+	tb.Helper()
 	summary := func(hostile string) outline {
 		return outlineOf(report.Summary(filled(hostile), report.Options{Record: hostile, Notes: []string{hostile}}))
 	}
 	plain := summary("X")
-	return func(t testing.TB, hostile string) {
-		t.Helper()
+	return func(tb testing.TB, hostile string) {
+		tb.Helper()
 		record := filled(hostile)
 		record.Entries[0].Decision.Judgements[0].Finding.Location.Path = hostile
 		for _, markdown := range []string{
@@ -252,20 +252,20 @@ func liveCheck(t testing.TB, filled func(string) release.Record) func(testing.TB
 			report.Comment(record, report.Options{Limit: 1, Record: hostile}),
 		} {
 			if o := outlineOf(markdown); len(o.faults) > 0 {
-				t.Errorf("%q is live: %s\n%s", hostile, strings.Join(o.faults, "; "), markdown)
+				tb.Errorf("%q is live: %s\n%s", hostile, strings.Join(o.faults, "; "), markdown)
 			}
 			if !utf8.ValidString(markdown) || strings.ContainsAny(markdown, "\x00\x1b\r\u202e") {
-				t.Errorf("not clean: %q", markdown)
+				tb.Errorf("not clean: %q", markdown)
 			}
 			if len(markdown) > report.CommentLimit-1024 {
-				t.Errorf("%d bytes", len(markdown))
+				tb.Errorf("%d bytes", len(markdown))
 			}
 		}
 		if clean := report.Clean(hostile); clean == "" || kubernetesName.MatchString(clean) {
 			return // fields that are empty, or names that Kubernetes takes, have a shape of their own
 		}
 		if diff := cmp.Diff(plain.shape, summary(hostile).shape); diff != "" {
-			t.Errorf("%q changes the document's shape (-plain +got):\n%s", hostile, diff)
+			tb.Errorf("%q changes the document's shape (-plain +got):\n%s", hostile, diff)
 		}
 	}
 }

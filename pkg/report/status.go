@@ -86,8 +86,9 @@ func stateOf(state release.State) string {
 		return "pending"
 	case release.Partial:
 		return "failure"
+	default:
+		return "error"
 	}
-	return "error"
 }
 
 func withError(words string, e *release.Entry) string {

@@ -77,6 +77,7 @@ func decisionWords(d *release.Decision) (mark, string) {
 		m = good
 	case release.Warn:
 		m = caution
+	case release.Fail:
 	}
 	words := []string{outcomeWord(d.Outcome), count(len(d.Scans), "scan")}
 	if n := len(d.Judgements); n == 0 {
@@ -159,8 +160,9 @@ func consistencyWord(c release.Consistency) string {
 		return "application-consistent"
 	case release.ConsistencyCrash:
 		return "crash-consistent"
+	default:
+		return "consistency not proved"
 	}
-	return "consistency not proved"
 }
 
 func rotationWords(id string, e *release.Entry) string {

@@ -90,8 +90,9 @@ func (s story) headline() (mark, string, string) {
 		return good, "pass", "%[1]s may ship to %[2]s"
 	case release.Warn:
 		return caution, "warn", "%[1]s may ship to %[2]s"
+	default:
+		return caution, "no decision", "no gate has judged %[1]s for %[2]s in this run"
 	}
-	return caution, "no decision", "no gate has judged %[1]s for %[2]s in this run"
 }
 
 func (s story) deployed(finish *release.Entry) (mark, string, string) {
@@ -148,8 +149,9 @@ func shortState(state release.State) string {
 		return "incomplete"
 	case release.Cancelled:
 		return "cancelled"
+	default:
+		return "failed"
 	}
-	return "failed"
 }
 
 func stateWord(state release.State) string {

@@ -118,11 +118,11 @@ func (p *page) scan(s release.ScanSummary) {
 		rules = count(len(s.Rules), "rule")
 	}
 	label := "  scan"
-	if s.Completeness == release.ScanIncomplete || s.Completeness == release.ScanAbsent {
+	if s.Completeness != release.ScanComplete && s.Completeness != release.ScanUnknown {
 		label = "✗ scan"
 	}
 	how := strings.TrimPrefix(completeness(s.Completeness), bad.sign()+" ")
-	p.field(label, fmt.Sprintf("%s: %s, %s, %s", cut(Clean(strings.TrimSpace(s.Tool+" "+s.Version)), nameLength),
+	p.field(label, fmt.Sprintf("%s: %s, %s, %s", cut(Clean(toolOf(s)), nameLength),
 		count(s.Findings, "finding"), rules, how))
 	if s.Completeness != release.ScanComplete {
 		for _, note := range s.Notes {

@@ -72,7 +72,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else if r.URL.Path == "/api/graphql" {
 		r.URL.Path = "/graphql"
 	}
-	x.answer.header = http.Header{}
+	x.header = http.Header{}
 	secret := strings.TrimPrefix(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), "token ")
 	s.mu.Lock()
 	x.token, x.known = s.state.Tokens[secret]

@@ -192,6 +192,9 @@ func (r *reporting) publish(ctx context.Context, run *Run, s *subject, record re
 	defer cancel()
 	client, err := pullrequest.New(pullrequest.Options{
 		API: r.api, Token: r.token.Reveal(), Repository: repository, Agent: "knowngood/" + run.Version, Now: run.Now,
+		Waiting: func(d time.Duration, why string) {
+			run.Log.Info("waiting", "what", "GitHub", "why", why, "seconds", d.Seconds())
+		},
 	})
 	if err != nil {
 		return []error{err}

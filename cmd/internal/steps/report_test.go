@@ -53,7 +53,7 @@ func newBench(t *testing.T) *bench {
 	}})
 	b.AddPull("acme/shop", github.Pull{Number: 7, Head: commitA})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b.Server.ServeHTTP(w, r)
+		b.ServeHTTP(w, r)
 		if b.answered != nil {
 			b.answered(r.URL.Path)
 		}

@@ -149,6 +149,9 @@ func (p *page) snapshots(protection *release.Protection, commit release.Commit) 
 		p.field("", strings.Join(words, ", "))
 	}
 	p.look(taken, commit)
+	for _, note := range protection.Notes {
+		p.field("  note", cut(Clean(oneLine(note)), errorLength))
+	}
 	for _, skipped := range protection.Skipped {
 		p.field("  passed over", cut(Clean(oneLine(skipped)), errorLength))
 	}

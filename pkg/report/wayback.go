@@ -37,10 +37,14 @@ func (s story) wayBack(most int) []block {
 	if ready > 0 {
 		b.close += wayBackWords(namespace, s.record.Commit) + "\n\n"
 	}
-	if deleted > 0 {
+	remarks := section("", rankSnapshots, most, "remark")
+	for _, note := range e.Protection.Notes {
+		remarks.items = append(remarks.items, "- "+said(note)+"\n")
+	}
+	if deleted > 0 && len(remarks.items) == 0 {
 		b.close += caution.sign() + " The storage keeps this data only as long as the VolumeSnapshot exists: who deletes it, or its namespace, deletes the data.\n\n"
 	}
-	return []block{b, manifests(taken)}
+	return []block{b, remarks.orNothing(), manifests(taken)}
 }
 
 func snapshotRow(t release.Snapshot, namespace string) string {

@@ -150,9 +150,9 @@ func faults(c cluster) {
 	c.must("kubectl", "apply", "-f", "testdata/faults.yaml")
 	c.wait("jsonpath={.status.error.message}", "volumesnapshot/full")
 	c.expect("quota exceeded", "kubectl", "get", "volumesnapshot", "full", "-o", "jsonpath={.status.error.message}")
-	c.wait("jsonpath={.status.readyToUse}=false", "volumesnapshot/slow")
+	c.wait("jsonpath={.status.readyToUse}=false", "volumesnapshot/never")
 	c.wait("jsonpath={.status.readyToUse}=true", "volumesnapshot/slow")
-	c.must("kubectl", "delete", "--timeout=60s", "volumesnapshot", "slow", "full")
+	c.must("kubectl", "delete", "--timeout=60s", "volumesnapshot", "slow", "full", "never")
 }
 
 func certificates(c cluster) {
@@ -226,15 +226,7 @@ func freeze(c cluster) {
 		c.t.Fatalf("no volume is mounted: %v", err)
 	}
 	for _, mount := range mounts {
-		dir, err := os.Open(mount)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		const fiFreeze = 0xc0045877 // FIFREEZE of linux/fs.h
-		if err := unix.IoctlSetInt(int(dir.Fd()), fiFreeze, 0); err != nil {
-			c.t.Fatal(err)
-		}
-		_ = dir.Close()
+		freezeAt(c, mount)
 	}
 	writer := c.command(c.t.Context(), "kubectl", "exec", "db-0", "--", "/probe", "write", "/data/hangs", "x")
 	if err := writer.Start(); err != nil {
@@ -290,9 +282,30 @@ func TestKilled(t *testing.T) {
 		t.Run(victim, func(t *testing.T) {
 			c := cluster{t, c.name}
 			c.must("up")
+			freezePool(c)
 			killVerb(c, victim)
 			leave(c, before)
 		})
+	}
+}
+
+// freezePool freezes the filesystem of which the volumes are files.
+func freezePool(c cluster) {
+	c.t.Helper()
+	in := c.instance()
+	freezeAt(c, fmt.Sprintf("/proc/%d/root%s", in.Init, in.Path("volumes", "pool")))
+}
+
+func freezeAt(c cluster, mount string) {
+	c.t.Helper()
+	dir, err := os.Open(mount)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	const fiFreeze = 0xc0045877 // FIFREEZE of linux/fs.h
+	if err := unix.IoctlSetInt(int(dir.Fd()), fiFreeze, 0); err != nil {
+		c.t.Fatal(err)
 	}
 }
 

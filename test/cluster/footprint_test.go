@@ -52,7 +52,7 @@ func takeFootprint(t *testing.T) footprint {
 			f.Sysctls[path] = string(value)
 		}
 	}
-	for _, dir := range []string{"/run", "/run/netns", "/var/lib", "/var/log", "/var/run", "/opt", "/etc", "/etc/cni", "/"} {
+	for _, dir := range []string{"/run", "/run/netns", "/var/lib", "/var/log", "/opt", "/etc/cni", "/etc/containerd", "/"} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)

@@ -106,7 +106,7 @@ func (b *Builder) compile(ctx context.Context, tool goTool, m module, programs [
 		names, packages = append(names, p.name), append(packages, p.pkg)
 	}
 	b.say("building %s (from an empty cache, all of the cluster takes about ten minutes on two cores)", strings.Join(names, ", "))
-	meter := &meter{last: "none, fetching modules", began: began}
+	meter := &meter{began: began}
 	stop := b.speak(meter)
 	text, err := b.compileOnly(ctx, tool, m, packages, to, meter)
 	stop()
@@ -140,7 +140,7 @@ func (b *Builder) compileOnly(ctx context.Context, tool goTool, m module, packag
 // meter counts what go build -v tells.
 type meter struct {
 	mu    sync.Mutex
-	total int // packages, the standard library and what is cached included
+	total int // packages, the standard library and what is cached included; 0: not counted yet
 	done  int
 	last  string
 	began time.Time
@@ -182,7 +182,12 @@ func (b *Builder) speak(m *meter) (stop func()) {
 				m.mu.Lock()
 				count, total, last := m.done, m.total, m.last
 				m.mu.Unlock()
-				b.say("  %s: compiled %d of at most %d packages; last: %s", time.Since(m.began).Round(time.Second), count, total, last)
+				spent := time.Since(m.began).Round(time.Second)
+				if total == 0 {
+					b.say("  %s: fetching modules", spent)
+					continue
+				}
+				b.say("  %s: compiled %d of at most %d packages; last: %s", spent, count, total, last)
 			}
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,22 +20,43 @@ import (
 
 const loopMajor = 7 // block device major number of loop devices (Documentation/admin-guide/devices.txt)
 
+// patience is how long devices of a mount namespace that has just died may take to be let go, before they are looked into.
+const patience = time.Second
+
+// busy are loop devices that could not be removed, and why.
+type busy map[int]error
+
+func (b busy) Error() string {
+	var all []string
+	for number, err := range b {
+		all = append(all, fmt.Sprintf("/dev/loop%d: %v", number, err))
+	}
+	slices.Sort(all)
+	return "loop devices are still in use: " + strings.Join(all, ", ")
+}
+
 // releaseLoops detaches and removes the instance's loop devices, and those that the kubelet stacked on them for raw block
-// volumes. Devices of a mount namespace that has just died are let go by the kernel a moment later, hence the deadline.
-func releaseLoops(in *layout.Instance, deadline time.Time) error {
+// volumes.
+func releaseLoops(in *layout.Instance, limit time.Duration) error {
+	began, looked := time.Now(), false
 	for {
 		left, err := releaseOnce(in)
-		if len(left) == 0 || time.Now().After(deadline) {
-			if err == nil && len(left) > 0 {
-				err = fmt.Errorf("loop devices are still in use: %s", strings.Join(left, ", "))
-			}
+		switch spent := time.Since(began); {
+		case err != nil || len(left) == 0:
 			return err
+		case spent > limit:
+			return left
+		case spent > patience && !looked:
+			looked = true
+			for number := range left {
+				thawOrphan(number, in.Path("scratch"))
+			}
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(tick)
 	}
 }
 
-func releaseOnce(in *layout.Instance) (left []string, err error) {
+func releaseOnce(in *layout.Instance) (busy, error) {
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -44,6 +66,7 @@ func releaseOnce(in *layout.Instance) (left []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	left := busy{}
 	for _, device := range devices {
 		number, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(device), "loop"))
 		if err != nil {
@@ -54,17 +77,43 @@ func releaseOnce(in *layout.Instance) (left []string, err error) {
 			continue
 		}
 		if err := detach(number); err != nil {
-			left = append(left, fmt.Sprintf("/dev/loop%d (%v)", number, err))
+			left[number] = err
 			continue
 		}
 		if !owned && slices.Contains(in.Loops, device) {
 			continue // the host's own: the kubelet borrowed it
 		}
 		if err := unix.IoctlSetInt(int(control.Fd()), unix.LOOP_CTL_REMOVE, number); err != nil && !errors.Is(err, unix.ENODEV) {
-			left = append(left, fmt.Sprintf("/dev/loop%d (%v)", number, err))
+			left[number] = err
 		}
 	}
 	return left, nil
+}
+
+// thawOrphan thaws a filesystem that was frozen when its last mount went: freezing holds it, and it holds its device. Mounting
+// the device finds that same filesystem again, and the way to thaw it. It is tried in a mount namespace of its own; when it
+// fails, the device is reported as busy.
+func thawOrphan(number int, dir string) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // for good: the thread, and its mount namespace, end with this goroutine
+		if unix.Unshare(unix.CLONE_FS|unix.CLONE_NEWNS) != nil || unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") != nil {
+			return
+		}
+		for _, kind := range []string{"ext4", "xfs"} {
+			if unix.Mount(fmt.Sprintf("/dev/loop%d", number), dir, kind, 0, "") != nil {
+				continue
+			}
+			if folder, err := os.Open(dir); err == nil {
+				_ = unix.IoctlSetInt(int(folder.Fd()), fiThaw, 0) // was not frozen: the device is busy for another reason
+				_ = folder.Close()
+			}
+			_ = unix.Unmount(dir, 0)
+			return
+		}
+	}()
+	<-done
 }
 
 func ours(in *layout.Instance, number int) bool {

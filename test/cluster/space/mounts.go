@@ -140,8 +140,7 @@ const fiThaw = 0xc0045878
 
 // thaw makes every filesystem on the instance's loop devices that the process can see writable again. A frozen one would hold its writers in
 // the kernel, where no signal reaches them, and its loop device for ever.
-func thaw(in *layout.Instance) error {
-	pid := in.Init
+func thaw(in *layout.Instance, pid int) error {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
 	if err != nil {
 		return err

@@ -111,17 +111,22 @@ func Remove(ctx context.Context, in *layout.Instance) error {
 	if err != nil {
 		return err
 	}
+	// Whoever hangs in a frozen filesystem cannot be killed. The init sees every mount of the instance; when it is dead, or
+	// waits for such a one to die, the others show the way to the mounts that they see.
+	witnesses := cgroups.Processes(in.Cgroup())
 	var thawed error
+	for _, pid := range witnesses {
+		thawed = errors.Join(thawed, thaw(in, pid))
+	}
 	if Alive(in) {
-		thawed = thaw(in)
 		if err := end(in.Init); err != nil {
 			return errors.Join(fmt.Errorf("ending process %d: %w", in.Init, err), thawed)
 		}
 	}
 	if err := empty(ctx, cgroups, in.Cgroup()); err != nil {
-		return errors.Join(err, thawed) // what hangs in a frozen filesystem cannot be killed
+		return errors.Join(err, thawed)
 	}
-	if err := releaseLoops(in, time.Now().Add(loopLimit)); err != nil {
+	if err := releaseLoops(in, loopLimit); err != nil {
 		return err
 	}
 	if err := cgroups.Remove(in.Cgroup(), in.Controllers); err != nil {

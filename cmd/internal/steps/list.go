@@ -7,8 +7,10 @@ func All() []Step {
 	return []Step{
 		&Gate{},
 		&Snapshot{},
+		&RotatePrepare{},
 		&DeployStart{},
 		&DeployFinish{},
+		&RotateProve{},
 		&Report{},
 		&History{},
 	}

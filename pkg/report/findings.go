@@ -4,6 +4,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -81,11 +82,23 @@ func findingItem(j release.Judgement, l links) string {
 	return text + "\n"
 }
 
+// messageOf is the tool's message as one line. A tool that joined like results says the same
+// line for each of them; it is said once.
 func messageOf(f release.Finding) string {
-	if strings.TrimSpace(f.Message) == "" {
+	text := f.Message
+	if len(text) > longest {
+		text = text[:longest]
+	}
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(lines, line) && len(lines) < 50 {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
 		return "The tool gave no message."
 	}
-	return f.Message
+	return strings.Join(lines, " ")
 }
 
 func place(where release.Location, l links) string {

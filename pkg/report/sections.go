@@ -4,6 +4,7 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -131,10 +132,32 @@ func reasons(d *release.Decision) block {
 		return block{}
 	}
 	b := section("#### Why\n\n", rankProblems, 10, "reason")
-	for _, reason := range d.Reasons {
+	for _, reason := range whys(d) {
 		b.items = append(b.items, "- "+said(reason)+"\n")
 	}
 	return b.orNothing()
+}
+
+var moreForm = regexp.MustCompile(`^and [0-9,]+ more$`)
+
+// whys are the reasons of a decision but for those that only name a finding, which is shown by
+// itself, or count more of them.
+func whys(d *release.Decision) []string {
+	shown := map[string]bool{}
+	for _, j := range d.Judgements {
+		shown[j.Finding.Tool+" "+j.Finding.Rule+" "] = true
+	}
+	return slices.DeleteFunc(slices.Clone(d.Reasons), func(reason string) bool {
+		if len(shown) > 0 && moreForm.MatchString(reason) {
+			return true
+		}
+		for finding := range shown {
+			if strings.HasPrefix(reason, finding) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // said is an error, a hint or a reason as prose; its lines are parted by semicolons.

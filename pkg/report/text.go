@@ -12,6 +12,7 @@ import (
 // On a terminal less is shown than on a pull request: the record has the rest.
 const (
 	textFindings = 10
+	textNotices  = 5
 	textItems    = 20
 )
 

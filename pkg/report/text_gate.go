@@ -13,9 +13,10 @@ import (
 func (p *page) decision(d *release.Decision) {
 	p.blank()
 	if d.Outcome != release.Pass {
-		for i, reason := range d.Reasons {
+		reasons := whys(d)
+		for i, reason := range reasons {
 			if i == textFindings {
-				p.field("", fmt.Sprintf("and %s more", count(len(d.Reasons)-i, "reason")))
+				p.field("", fmt.Sprintf("and %s more reasons", thousands(len(reasons)-i)))
 				break
 			}
 			p.field("  why", cut(Clean(oneLine(reason)), errorLength))
@@ -45,7 +46,7 @@ func (p *page) findings(d *release.Decision) {
 	block := blocking(d)
 	for i, j := range block {
 		if i == textFindings {
-			p.field("", fmt.Sprintf("and %s more that block", count(len(block)-i, "finding")))
+			p.field("", fmt.Sprintf("and %s more", thousands(len(block)-i)))
 			break
 		}
 		p.blank()
@@ -55,12 +56,12 @@ func (p *page) findings(d *release.Decision) {
 	counts := map[release.Verb]int{}
 	for _, j := range d.Judgements {
 		counts[j.Verb]++
-		if j.Verb == release.Notice && counts[j.Verb] <= textFindings {
+		if j.Verb == release.Notice && counts[j.Verb] <= textNotices {
 			p.field("! notice", gravityText(j.Finding)+"  "+placeText(j.Finding.Location)+"  "+Clean(j.Finding.Rule))
 		}
 	}
-	if n := counts[release.Notice] - textFindings; n > 0 {
-		p.field("", fmt.Sprintf("and %s more to notice", count(n, "finding")))
+	if n := counts[release.Notice] - textNotices; n > 0 {
+		p.field("", fmt.Sprintf("and %s more", thousands(n)))
 	}
 	var rest []string
 	if n := counts[release.Waive]; n > 0 {

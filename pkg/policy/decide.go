@@ -7,199 +7,210 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-// Decide returns the decision about the request's scans. It never returns a pass for want of
-// knowledge.
+// A Request is what a policy decides about.
+type Request struct {
+	// Scans may come in any order. A file that could not be read is a scan of completeness
+	// ScanUnusable.
+	Scans []release.Scan
+	// Baseline is what findings are compared with; nil is none.
+	Baseline *Baseline
+	// Commit is what is decided about; Head is the pull request's head, where it differs.
+	Commit, Head release.Commit
+	Now          time.Time
+	// Mode wins over the policy's unless it is "".
+	Mode release.Mode
+}
+
+// Decide takes the decision. It changes nothing of the request.
 func (p *Policy) Decide(request Request) release.Decision {
-	d := deciding{
-		policy: p, request: request,
-		decision: release.Decision{Mode: cmp.Or(request.Mode, p.Mode), Policy: p.Name, Risk: release.RiskNone},
-		used:     make([]int, len(p.Waivers)),
+	d := &decider{policy: p, Request: request}
+	if d.Mode == "" {
+		d.Mode = p.mode
 	}
-	scans := ordered(request.Scans)
-	d.scans(scans)
-	d.findings(scans)
-	d.budgets()
-	d.waivers()
-	d.conclude()
+	d.Scans = inOrder(request.Scans)
+	d.decision = release.Decision{Mode: d.Mode, Policy: p.Name(), Scans: summaries(d.Scans)}
+	d.judgeScans()
+	d.require()
+	d.compare()
+	d.judgeFindings()
+	d.spend()
+	d.sum()
 	return d.decision
 }
 
-// deciding is one decision being made.
-type deciding struct {
-	policy   *Policy
-	request  Request
+// A decider is one decision in the making.
+type decider struct {
+	policy *Policy
+	Request
 	decision release.Decision
-	used     []int
-	// failures close the gate in any mode; blocks do in mode enforce.
-	failures, blocks, notices []string
+	problems []problem
+	matches  map[finding]match
+	gone     []release.Judgement
+	uses     []use // of the waivers, in their order
+	budgets  map[release.Severity]int
 }
 
-// ordered returns the scans in an order that does not depend on that of the files.
-func ordered(scans []release.Scan) []release.Scan {
-	sorted := slices.Clone(scans)
-	slices.SortStableFunc(sorted, func(a, b release.Scan) int {
+// A finding is named by the place of its scan and its own place in it.
+type finding struct{ scan, index int }
+
+// A problem is something besides findings that makes a decision worse.
+type problem struct {
+	outcome release.Outcome
+	// lowered problems are warnings in audit mode.
+	lowered bool
+	text    string
+}
+
+func (d *decider) problem(outcome release.Outcome, format string, args ...any) {
+	d.problems = append(d.problems, problem{outcome: outcome, text: fmt.Sprintf(format, args...)})
+}
+
+// inOrder sorts scans by what is in them, so that the order of files does not matter.
+func inOrder(scans []release.Scan) []release.Scan {
+	scans = slices.Clone(scans)
+	slices.SortStableFunc(scans, func(a, b release.Scan) int {
 		return cmp.Or(
-			cmp.Compare(a.Tool, b.Tool), cmp.Compare(a.Category, b.Category), cmp.Compare(a.File, b.File),
-			cmp.Compare(a.Version, b.Version), cmp.Compare(a.Digest, b.Digest), cmp.Compare(len(a.Findings), len(b.Findings)),
+			strings.Compare(a.Tool, b.Tool), strings.Compare(a.Category, b.Category), strings.Compare(a.File, b.File),
+			strings.Compare(a.Digest, b.Digest), strings.Compare(a.Version, b.Version), cmp.Compare(len(a.Findings), len(b.Findings)),
+			strings.Compare(string(a.Completeness), string(b.Completeness)), a.Ended.Compare(b.Ended),
+			slices.CompareFunc(a.Findings, b.Findings, func(x, y release.Finding) int { return order(&x, &y) }),
 		)
 	})
-	return sorted
+	return scans
 }
 
-func summary(s release.Scan) release.ScanSummary {
-	return release.ScanSummary{
-		File: s.File, Digest: s.Digest, Tool: s.Tool, Version: s.Version, Category: s.Category, Commit: s.Commit,
-		Ended: s.Ended, Completeness: s.Completeness, Notes: s.Notes, Rules: s.Rules, Findings: len(s.Findings),
-	}
-}
-
-// findings judges every finding of every scan.
-func (d *deciding) findings(scans []release.Scan) {
-	known := d.request.Baseline.index()
-	for at, scan := range scans {
-		for _, finding := range scan.Findings {
-			because := ""
-			if known != nil {
-				finding.Baseline, because = known.match(finding)
-			}
-			d.judge(finding, at, because)
-		}
-	}
-	for _, gone := range known.absent(scans) {
-		d.decision.Judgements = append(d.decision.Judgements, release.Judgement{
-			Finding: gone, Verb: release.Allow, Scan: -1, Because: "absent: the baseline had it and this scan does not",
+func summaries(scans []release.Scan) []release.ScanSummary {
+	all := make([]release.ScanSummary, 0, len(scans))
+	for i := range scans {
+		s := &scans[i]
+		all = append(all, release.ScanSummary{
+			File: s.File, Digest: s.Digest, Tool: s.Tool, Version: s.Version, Category: s.Category, Commit: s.Commit,
+			Ended: s.Ended, Completeness: s.Completeness, Notes: s.Notes, Rules: s.Rules, Findings: len(s.Findings),
 		})
 	}
-	slices.SortStableFunc(d.decision.Judgements, worstFirst)
+	return all
 }
 
-func (d *deciding) judge(finding release.Finding, scan int, matched string) {
-	verb, because := d.verb(finding)
-	if d.policy.NewOnly && verb == release.Block && old(finding.Baseline) {
-		verb, because = release.Notice, because+"; not new: "+matched
+// judgeScans looks at how far each scan got. A scan that yields nothing is a failure that no
+// mode and no setting lowers.
+func (d *decider) judgeScans() {
+	if len(d.Scans) == 0 {
+		d.problem(release.Fail, "%s: no scan was given: nothing is known of this commit", builtIn)
 	}
-	if verb == release.Block && d.decision.Mode == release.Audit {
-		verb, because = release.Notice, "audit: "+because
-	}
-	d.decision.Judgements = append(d.decision.Judgements, release.Judgement{
-		Finding: finding, Verb: verb, Scan: scan, Because: because,
-	})
-	if !finding.Suppressed && finding.Baseline != release.BaselineAbsent {
-		d.decision.Risk = maxRisk(d.decision.Risk, riskOf(finding))
-	}
-}
-
-func old(state release.Baseline) bool {
-	return state == release.BaselineUnchanged || state == release.BaselineUpdated
-}
-
-// verb judges one finding and says by which line.
-func (d *deciding) verb(f release.Finding) (release.Verb, string) {
-	if f.Baseline == release.BaselineAbsent {
-		return release.Allow, "absent: the scan says that the code has it no more"
-	}
-	switch f.Kind {
-	case release.KindPass, release.KindInformational, release.KindNotApplicable:
-		return release.Allow, "the tool reports it as " + string(f.Kind)
-	case release.KindFail, release.KindOpen, release.KindReview:
-	}
-	if d.policy.suppressed(f) {
-		return release.Allow, "suppressed in the scan: " + cmp.Or(f.Justification, "no justification given")
-	}
-	if verb, because := d.waived(f); verb != "" {
-		return verb, because
-	}
-	for _, rule := range d.policy.Rules {
-		if rule.matches(f) {
-			return rule.Verb, strings.TrimSuffix(rule.Where+": "+rule.Reason, ": ")
+	for i := range d.Scans {
+		s := &d.Scans[i]
+		switch s.Completeness {
+		case release.ScanComplete:
+		case release.ScanUnusable:
+			d.problem(release.Fail, "%s: unusable scan: %s", builtIn, because(s, "the file could not be read"))
+		case release.ScanIncomplete:
+			d.react(d.policy.incomplete, "incomplete scan: %s: %s", describe(s), because(s, "the tool says that it did not finish"))
+		case release.ScanUnknown:
+			if d.policy.unstated.verb != release.Allow {
+				d.react(d.policy.unstated, "%s does not say how its run ended", describe(s))
+			}
+		default: // ScanAbsent, and whatever is not known
+			d.problem(release.Fail, "%s: no results: %s: %s", builtIn, describe(s), because(s, "results are absent"))
+		}
+		if d.elsewhere(s) && d.policy.other.verb != release.Allow {
+			d.react(d.policy.other, "%s is of commit %s, not of this one", describe(s), s.Commit.Short())
 		}
 	}
-	return d.policy.threshold(f)
 }
 
-// suppressed tells whether the scan's own suppressions count under this policy.
-func (p *Policy) suppressed(f release.Finding) bool {
-	if !f.Suppressed || p.Suppressions == TrustNone {
-		return false
+// react adds a problem about a scan as a setting says.
+func (d *decider) react(to reaction, format string, args ...any) {
+	outcome := release.Warn
+	if to.verb == release.Block {
+		outcome = release.Fail
 	}
-	if p.Suppressions == TrustAll {
-		return true
-	}
-	kind := map[Trust]string{TrustInSource: release.SuppressionInSource, TrustExternal: release.SuppressionExternal}[p.Suppressions]
-	return slices.ContainsFunc(f.Suppressions, func(s release.Suppression) bool { return s.Kind == kind })
+	d.problem(outcome, "%s: %s", to.at, fmt.Sprintf(format, args...))
 }
 
-// threshold holds a finding against the policy's thresholds: by its score, or by its level
-// where it has none.
-func (p *Policy) threshold(f release.Finding) (release.Verb, string) {
-	for _, t := range []struct {
-		verb release.Verb
-		Threshold
-	}{{release.Block, p.Fail}, {release.Notice, p.Warn}} {
-		switch {
-		case f.Score != nil && *f.Score >= t.Score && *f.Score <= 10:
-			return t.verb, fmt.Sprintf("%s: score %.1f is at least %.1f", t.ScoreWhere, *f.Score, t.Score)
-		case f.Score == nil && !t.Off && levelRank(f.Level) >= levelRank(t.Level):
-			return t.verb, fmt.Sprintf("%s: level %s, and no score", t.LevelWhere, f.Level)
+// elsewhere tells whether a scan says that it is of another commit.
+func (d *decider) elsewhere(s *release.Scan) bool {
+	return s.Commit != "" && d.Commit != "" && s.Commit != d.Commit && s.Commit != d.Head
+}
+
+func describe(s *release.Scan) string {
+	name := s.Tool
+	if name == "" {
+		return s.File
+	}
+	if s.Category != "" {
+		name += " (" + s.Category + ")"
+	}
+	return name + " in " + s.File
+}
+
+func because(s *release.Scan, otherwise string) string {
+	if len(s.Notes) > 0 {
+		return s.Notes[0]
+	}
+	return otherwise
+}
+
+// require checks that the tools that must have scanned this commit have.
+func (d *decider) require() {
+	for _, q := range d.policy.required {
+		if why := d.missing(q); why != "" {
+			d.problem(release.Fail, "%s: required scan: %s", q.at, why)
 		}
 	}
-	if f.Kind == release.KindOpen || f.Kind == release.KindReview {
-		return release.Notice, "the tool reports it as " + string(f.Kind) + ": nobody knows that it is fine"
-	}
-	return release.Allow, "below the thresholds"
 }
 
-// conclude sums up.
-func (d *deciding) conclude() {
-	for _, j := range d.decision.Judgements {
-		text := describe(j)
-		switch j.Verb {
-		case release.Block:
-			d.blocks = append(d.blocks, text)
-		case release.Notice:
-			d.notices = append(d.notices, text)
-		case release.Allow, release.Waive:
+// missing says why no scan meets the requirement, "" when one does.
+func (d *decider) missing(q requirement) string {
+	name := strings.Join(q.tools, " or ")
+	if q.category != "" {
+		name += " (" + q.category + ")"
+	}
+	why := "no scan of " + name
+	for i := range d.Scans {
+		s := &d.Scans[i]
+		if !matchTool(q.tools, s.Tool) || (q.category != "" && q.category != s.Category) {
+			continue
+		}
+		switch lacking := lacking(q.rules, s.Rules); {
+		case s.Completeness == release.ScanAbsent || s.Completeness == release.ScanUnusable:
+			why = describe(s) + " holds no results"
+		case d.elsewhere(s):
+			why = fmt.Sprintf("%s is of commit %s", describe(s), s.Commit.Short())
+		case q.maxAge > 0 && s.Ended.IsZero():
+			why = describe(s) + " does not say when it ended, so its age is not known"
+		case q.maxAge > 0 && d.Now.Sub(s.Ended) > q.maxAge:
+			why = fmt.Sprintf("%s ended %s ago, more than %s", describe(s), roughly(d.Now.Sub(s.Ended)), roughly(q.maxAge))
+		case lacking != "":
+			why = fmt.Sprintf("%s has not evaluated rule %s", describe(s), lacking)
+		default:
+			return ""
 		}
 	}
+	return why
+}
+
+// lacking returns the first wanted rule that no evaluated one fits.
+func lacking(wanted, evaluated []string) string {
+	for _, pattern := range wanted {
+		if !slices.ContainsFunc(evaluated, func(id string) bool { return matchRule([]string{pattern}, id) }) {
+			return pattern
+		}
+	}
+	return ""
+}
+
+func roughly(d time.Duration) string {
 	switch {
-	case len(d.failures)+len(d.blocks) > 0:
-		d.decision.Outcome = release.Fail
-	case len(d.notices) > 0:
-		d.decision.Outcome = release.Warn
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%d hours", d/time.Hour)
 	default:
-		d.decision.Outcome = release.Pass
+		return fmt.Sprintf("%d minutes", d/time.Minute)
 	}
-	d.decision.Reasons = slices.Concat(d.failures, some(d.blocks), some(d.notices))
-	if len(d.decision.Reasons) == 0 {
-		d.decision.Reasons = []string{d.nothing()}
-	}
-}
-
-func (d *deciding) nothing() string {
-	if len(d.decision.Judgements) == 0 {
-		return fmt.Sprintf("%d scans, no findings", len(d.decision.Scans))
-	}
-	return fmt.Sprintf("%d scans, %d findings, none above the thresholds", len(d.decision.Scans), len(d.decision.Judgements))
-}
-
-// reasons is how many findings are named as reasons; the judgements have them all.
-const reasons = 10
-
-func some(texts []string) []string {
-	if len(texts) <= reasons {
-		return texts
-	}
-	return append(slices.Clone(texts[:reasons]), fmt.Sprintf("and %d more", len(texts)-reasons))
-}
-
-func describe(j release.Judgement) string {
-	place := j.Finding.Location.Path
-	if place != "" && j.Finding.Location.Line > 0 {
-		place = fmt.Sprintf("%s:%d", place, j.Finding.Location.Line)
-	}
-	return strings.TrimSpace(fmt.Sprintf("%s %s %s", j.Finding.Tool, j.Finding.Rule, place)) + ": " + j.Because
 }

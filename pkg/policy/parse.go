@@ -3,216 +3,247 @@
 package policy
 
 import (
-	"crypto/sha256"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-// Parse reads a policy file; name is what errors and decisions call it. What the file leaves
-// out is as in Default. Everything that is wrong with it is reported at once, each with line
-// and column; the errors are of wrong usage.
-func Parse(name string, data []byte) (*Policy, error) {
-	r := &reader{name: name}
-	p := Default()
-	p.Name = fmt.Sprintf("%s (sha256:%.12x)", name, sha256.Sum256(data))
-	p.inputs = map[string]string{}
-	if root := r.root(data); root != nil {
-		r.mapping(root, map[string]field{
-			"inputs": func(n ast.Node) { r.inputs(n, p.inputs) },
-			"gate":   func(n ast.Node) { r.gate(n, p) },
-		})
-	}
-	if len(r.errs) > 0 {
-		return nil, errors.Join(r.errs...)
-	}
-	return p, nil
-}
+// off switches a threshold off.
+const off = "off"
 
-func (r *reader) inputs(node ast.Node, into map[string]string) {
-	r.each(node, func(key string, _, value ast.Node) {
-		if list, ok := value.(*ast.SequenceNode); ok {
-			var lines []string
-			for _, item := range list.Values {
-				if text, ok := r.text(item); ok {
-					lines = append(lines, text)
+// bands are the severities that a policy may name, with the score from which each begins.
+var bands = []struct {
+	severity release.Severity
+	from     float64
+}{{release.SeverityCritical, 9}, {release.SeverityHigh, 7}, {release.SeverityMedium, 4}, {release.SeverityLow, 0.1}}
+
+func severityWords() []string { return []string{"critical", "high", "medium", "low"} }
+
+func levelWords() []string { return []string{"error", "warning", "note"} }
+
+func (r *reader) threshold(n ast.Node, what string, t *threshold) {
+	var score, severity ast.Node
+	r.mapping(n, what,
+		field{"score", func(n ast.Node) {
+			score = n
+			t.score, t.scoreNever, t.severityNaming, t.scoreAt = r.number(n, what+".score", 0.1, 10), false, "", r.where(n)
+		}},
+		field{"severity", func(n ast.Node) {
+			severity = n
+			word := r.choice(n, what+".severity", append(severityWords(), off)...)
+			t.scoreNever, t.severityNaming, t.scoreAt = word == off, release.Severity(word), r.where(n)
+			for _, band := range bands {
+				if string(band.severity) == word {
+					t.score = band.from
 				}
 			}
-			into[key] = strings.Join(lines, "\n")
+		}},
+		field{"level", func(n ast.Node) {
+			word := r.choice(n, what+".level", append(levelWords(), off)...)
+			t.levelNever, t.level, t.levelAt = word == off, release.Level(word), r.where(n)
+		}},
+	)
+	if score != nil && severity != nil {
+		r.errorf(severity, "%s: score and severity say the same thing: give one of them", what)
+	}
+}
+
+func (r *reader) worth(n ast.Node, p *Policy) {
+	read := func(level release.Level) func(ast.Node) {
+		return func(n ast.Node) {
+			p.worth[level] = release.Severity(r.choice(n, "severities."+string(level), append(severityWords(), "none")...))
+		}
+	}
+	r.mapping(n, "severities",
+		field{"error", read(release.LevelError)}, field{"warning", read(release.LevelWarning)}, field{"note", read(release.LevelNote)})
+}
+
+// verbs are the words of a policy for what is done.
+var verbs = map[string]release.Verb{"block": release.Block, "warn": release.Notice, "allow": release.Allow}
+
+func (r *reader) verb(n ast.Node, what string) release.Verb {
+	return verbs[r.choice(n, what, "block", "warn", "allow")]
+}
+
+func (r *reader) reaction(n ast.Node, what string, into *reaction) {
+	*into = reaction{r.verb(n, what), r.where(n)}
+}
+
+func (r *reader) requirements(n ast.Node, p *Policy) {
+	r.sequence(n, "require", func(n ast.Node) {
+		q := requirement{at: r.where(n)}
+		if text, plain := scalar(n); plain {
+			q.tools = []string{text}
+			p.required = append(p.required, q)
 			return
 		}
-		if text, ok := r.text(value); ok {
-			into[key] = text
+		r.mapping(n, "require",
+			field{"tool", func(n ast.Node) { q.tools = r.patterns(n, "require.tool") }},
+			field{"category", func(n ast.Node) { q.category = r.text(n, "require.category") }},
+			field{"rules", func(n ast.Node) { q.rules = r.texts(n, "require.rules") }},
+			field{"max-age", func(n ast.Node) { q.maxAge = r.age(n, "require.max-age") }},
+		)
+		if len(q.tools) == 0 {
+			r.errorf(n, "require: name the tool")
 		}
+		p.required = append(p.required, q)
 	})
 }
 
-func (r *reader) gate(node ast.Node, p *Policy) {
-	r.mapping(node, map[string]field{
-		"mode":         func(n ast.Node) { oneOf(r, n, &p.Mode, release.Enforce, release.Audit) },
-		"fail":         func(n ast.Node) { r.threshold(n, &p.Fail) },
-		"warn":         func(n ast.Node) { r.threshold(n, &p.Warn) },
-		"incomplete":   func(n ast.Node) { r.setting(n, &p.Incomplete) },
-		"unstated":     func(n ast.Node) { r.setting(n, &p.Unstated) },
-		"new-only":     func(n ast.Node) { r.yes(n, &p.NewOnly) },
-		"suppressions": func(n ast.Node) { oneOf(r, n, &p.Suppressions, TrustAll, TrustInSource, TrustExternal, TrustNone) },
-		"require": func(n ast.Node) {
-			for _, item := range r.items(n) {
-				p.Required = append(p.Required, r.requirement(item))
-			}
-		},
-		"rules": func(n ast.Node) {
-			for _, item := range r.items(n) {
-				p.Rules = append(p.Rules, r.rule(item))
-			}
-		},
-		"budgets": func(n ast.Node) {
-			for _, item := range r.items(n) {
-				p.Budgets = append(p.Budgets, r.budget(item))
-			}
-		},
-		"waivers": func(n ast.Node) {
-			for _, item := range r.items(n) {
-				p.Waivers = append(p.Waivers, r.waiver(item))
-			}
-		},
-	})
-}
-
-// threshold reads where a verb begins. What it leaves out stays as it was: writing a score
-// does not silently let findings without one pass.
-func (r *reader) threshold(node ast.Node, t *Threshold) {
-	r.mapping(node, map[string]field{
-		"score": func(n ast.Node) {
-			if score, ok := r.number(n, 0, 10); ok {
-				t.Score, t.ScoreWhere = score, r.where(n)
-			}
-		},
-		"severity": func(n ast.Node) {
-			var severity release.Severity
-			oneOf(r, n, &severity, release.SeverityLow, release.SeverityMedium, release.SeverityHigh, release.SeverityCritical)
-			t.Score, t.ScoreWhere = lowest(severity), r.where(n)
-		},
-		"level": func(n ast.Node) {
-			var level release.Level
-			const off release.Level = "off"
-			oneOf(r, n, &level, release.LevelNote, release.LevelWarning, release.LevelError, off)
-			if t.Off = level == off; !t.Off {
-				t.Level, t.LevelWhere = level, r.where(n)
-			}
-		},
-	})
-}
-
-// lowest returns the score at which a severity begins (release.SeverityOf).
-func lowest(severity release.Severity) float64 {
-	return map[release.Severity]float64{
-		release.SeverityLow: 0.1, release.SeverityMedium: 4, release.SeverityHigh: 7, release.SeverityCritical: 9,
-	}[severity]
-}
-
-func (r *reader) setting(node ast.Node, s *Setting) {
-	s.Where = r.where(node)
-	r.verb(node, &s.Verb)
-}
-
-// verb reads block, warn or allow.
-func (r *reader) verb(node ast.Node, verb *release.Verb) {
-	var word string
-	oneOf(r, node, &word, "block", "warn", "allow")
-	*verb = map[string]release.Verb{"block": release.Block, "warn": release.Notice, "allow": release.Allow}[word]
-}
-
-func (r *reader) requirement(node ast.Node) Requirement {
-	before := len(r.errs)
-	q := Requirement{Where: r.where(node)}
-	r.mapping(node, map[string]field{
-		"tool": func(n ast.Node) { r.string(n, &q.Tool) },
-		"rules": func(n ast.Node) {
-			for _, item := range r.items(n) {
-				var rule string
-				r.string(item, &rule)
-				q.Rules = append(q.Rules, rule)
-			}
-		},
-		"max-age": func(n ast.Node) { r.duration(n, &q.MaxAge) },
-	})
-	r.lacks(before, node, q.Tool == "", "a requirement needs a tool")
-	return q
-}
-
-func (r *reader) rule(node ast.Node) Rule {
-	before := len(r.errs)
-	rule := Rule{Where: r.where(node)}
-	fields := r.match(&rule.Match)
-	fields["then"] = func(n ast.Node) { r.verb(n, &rule.Verb) }
-	fields["reason"] = func(n ast.Node) { r.string(n, &rule.Reason) }
-	r.mapping(node, fields)
-	r.lacks(before, node, rule.Verb == "", "a rule needs then: block, warn or allow")
-	r.lacks(before, node, rule.Match.empty(), "a rule that selects nothing in particular would decide about everything; thresholds do that")
-	return rule
-}
-
-// match returns the keys that select findings.
-func (r *reader) match(m *Match) map[string]field {
-	return map[string]field{
-		"tool":        func(n ast.Node) { r.string(n, &m.Tool) },
-		"rule":        func(n ast.Node) { r.glob(n, &m.Rule) },
-		"path":        func(n ast.Node) { r.glob(n, &m.Path) },
-		"fingerprint": func(n ast.Node) { r.string(n, &m.Fingerprint) },
-		"cwe":         func(n ast.Node) { r.cwe(n, &m.CWE) },
-		"severity": func(n ast.Node) {
-			oneOf(r, n, &m.Severity, release.SeverityUnknown, release.SeverityNone, release.SeverityLow,
-				release.SeverityMedium, release.SeverityHigh, release.SeverityCritical)
-		},
-	}
-}
-
-func (r *reader) budget(node ast.Node) Budget {
-	before := len(r.errs)
-	b := Budget{Where: r.where(node), AtMost: -1}
-	r.mapping(node, map[string]field{
-		"severity": func(n ast.Node) {
-			oneOf(r, n, &b.Severity, release.SeverityUnknown, release.SeverityLow, release.SeverityMedium,
-				release.SeverityHigh, release.SeverityCritical)
-		},
-		"at-most": func(n ast.Node) {
-			if text, ok := r.text(n); ok {
-				count, err := strconv.Atoi(text)
-				if err != nil || count < 0 {
-					r.fail(n, "at-most %q: want a whole number, 0 or above", text)
-				}
-				b.AtMost = count
-			}
-		},
-	})
-	r.lacks(before, node, b.Severity == "" || b.AtMost < 0, "a budget needs a severity and at-most")
-	return b
-}
-
-func (r *reader) waiver(node ast.Node) Waiver {
-	before := len(r.errs)
-	w := Waiver{Where: r.where(node)}
-	fields := r.match(&w.Match)
-	fields["owner"] = func(n ast.Node) { r.string(n, &w.Owner) }
-	fields["reason"] = func(n ast.Node) { r.string(n, &w.Reason) }
-	fields["expires"] = func(n ast.Node) {
-		if text, ok := r.text(n); ok {
-			day, err := time.Parse(time.DateOnly, text)
-			if err != nil {
-				r.fail(n, "expires %q: want a day as 2027-03-31", text)
-			}
-			w.Expires = day
+// age reads a length of time: Go's form, or days as in 7d.
+func (r *reader) age(n ast.Node, what string) time.Duration {
+	text := r.text(n, what)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if count, err := strconv.Atoi(days); err == nil && count > 0 && count < 10000 {
+			return time.Duration(count) * 24 * time.Hour
 		}
 	}
-	r.mapping(node, fields)
-	r.lacks(before, node, w.Owner == "" || w.Reason == "" || w.Expires.IsZero(), "a waiver needs owner, reason and expires")
-	r.lacks(before, node, w.Rule == "" && w.Fingerprint == "" && w.Path == "", "a waiver needs a fingerprint, a rule or a path")
-	return w
+	d, err := time.ParseDuration(text)
+	if text != "" && (err != nil || d <= 0) {
+		r.errorf(n, "%s %q: want a length of time above zero, e.g. 90m, 24h or 7d", what, clip(text))
+	}
+	return d
+}
+
+// suppressions reads whose suppressions count: one word, or keys where more is to be said.
+func (r *reader) suppressions(n ast.Node, p *Policy) {
+	s := &p.suppressions
+	s.at = r.where(n)
+	count := func(n ast.Node) {
+		word := r.choice(n, "suppressions", "all", "in-source", "external", "none")
+		s.inSource, s.external = word == "all" || word == "in-source", word == "all" || word == "external"
+	}
+	if _, plain := scalar(n); plain {
+		count(n)
+		return
+	}
+	r.mapping(n, "suppressions",
+		field{"count", count},
+		field{"justification", func(n ast.Node) {
+			s.justified = r.choice(n, "justification", "optional", "required") == "required"
+		}},
+	)
+}
+
+func (r *reader) rules(n ast.Node, p *Policy) {
+	r.sequence(n, "rules", func(n ast.Node) {
+		d := rule{criteria: criteria{at: r.where(n)}}
+		var then ast.Node
+		r.mapping(n, "a rule", append(r.criteria(&d.criteria),
+			field{"then", func(n ast.Node) { then, d.then = n, r.verb(n, "then") }},
+			field{"reason", func(n ast.Node) { d.reason = r.text(n, "reason") }},
+		)...)
+		if then == nil {
+			r.errorf(n, "a rule needs then: block, warn or allow")
+		}
+		if d.empty() {
+			r.errorf(n, "a rule needs a condition, for instance tool, rule or path")
+		}
+		p.rules = append(p.rules, d)
+	})
+}
+
+func (r *reader) waivers(n ast.Node, p *Policy) {
+	r.sequence(n, "waivers", func(n ast.Node) {
+		w := waiver{criteria: criteria{at: r.where(n)}}
+		given := map[string]bool{}
+		r.mapping(n, "a waiver", append(r.criteria(&w.criteria),
+			field{"owner", func(n ast.Node) { given["owner"] = true; w.owner = r.text(n, "owner") }},
+			field{"reason", func(n ast.Node) { given["reason"] = true; w.reason = r.text(n, "reason") }},
+			field{"expires", func(n ast.Node) { given["expires"] = true; w.expires = r.day(n) }},
+		)...)
+		if len(w.fingerprints) == 0 && len(w.ruleIDs) == 0 && len(w.paths) == 0 && len(w.cwe) == 0 {
+			r.errorf(n, "a waiver needs a fingerprint, a rule, a path or a cwe")
+		}
+		for _, key := range []string{"owner", "reason", "expires"} {
+			if !given[key] {
+				r.errorf(n, "a waiver needs %s", key)
+			}
+		}
+		p.waivers = append(p.waivers, w)
+	})
+}
+
+// day reads the last day on which a waiver holds, and returns the moment after it, in UTC.
+func (r *reader) day(n ast.Node) time.Time {
+	text := r.text(n, "expires")
+	day, err := time.Parse(time.DateOnly, text)
+	if text != "" && err != nil {
+		r.errorf(n, "expires %q: want a day as in 2006-01-02", clip(text))
+	}
+	if err != nil {
+		return time.Time{}
+	}
+	return day.AddDate(0, 0, 1)
+}
+
+func (r *reader) budgets(n ast.Node, p *Policy) {
+	r.sequence(n, "budgets", func(n ast.Node) {
+		b := budget{at: r.where(n)}
+		given := 0
+		r.mapping(n, "a budget",
+			field{"severity", func(n ast.Node) {
+				given++
+				b.severity = release.Severity(r.choice(n, "budgets.severity", severityWords()...))
+			}},
+			field{"at-most", func(n ast.Node) { given++; b.most = r.whole(n, "budgets.at-most", 0, 1_000_000) }},
+		)
+		if given < 2 {
+			r.errorf(n, "a budget needs severity and at-most")
+		}
+		p.budgets = append(p.budgets, b)
+	})
+}
+
+func (r *reader) graces(n ast.Node, p *Policy) {
+	var fields []field
+	for _, word := range severityWords() {
+		fields = append(fields, field{word, func(n ast.Node) {
+			days := int(r.age(n, "grace."+word) / (24 * time.Hour))
+			p.grace[release.Severity(word)] = grace{days, r.where(n)}
+		}})
+	}
+	r.mapping(n, "grace", fields...)
+}
+
+func (r *reader) limits(n ast.Node, p *Policy) {
+	r.mapping(n, "limits",
+		field{"file", func(n ast.Node) { p.limits.File = r.size(n, "limits.file") }},
+		field{"value", func(n ast.Node) { p.limits.Value = r.size(n, "limits.value") }},
+		field{"findings", func(n ast.Node) { p.limits.Findings = r.whole(n, "limits.findings", 1, 10_000_000) }},
+	)
+}
+
+// size reads a number of bytes, as in 4GiB.
+func (r *reader) size(n ast.Node, what string) int64 {
+	text := r.text(n, what)
+	number, unit := text, int64(1)
+	for suffix, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if head, ok := strings.CutSuffix(text, suffix); ok {
+			number, unit = strings.TrimSpace(head), bytes
+		}
+	}
+	count, err := strconv.ParseInt(number, 10, 32)
+	if text != "" && (err != nil || count < 1) {
+		r.errorf(n, "%s %q: want a size as in 512MiB or 4GiB", what, clip(text))
+		return 0
+	}
+	return count * unit
+}
+
+// patterns reads one glob or a list of them.
+func (r *reader) patterns(n ast.Node, what string) (all []string) {
+	r.list(n, func(n ast.Node) {
+		pattern := r.text(n, what)
+		if pattern != "" && !doublestar.ValidatePattern(pattern) {
+			r.errorf(n, "%s %q: not a pattern", what, clip(pattern))
+		}
+		all = append(all, pattern)
+	})
+	return all
 }

@@ -1,159 +1,128 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package policy_test
+package policy
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/knowngood/knowngood/pkg/fault"
-	"github.com/knowngood/knowngood/pkg/policy"
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-var update = flag.Bool("update", false, "write the .want files")
+var update = flag.Bool("update", false, "write the want files anew")
 
-// TestBadPolicies: each bad/*.yaml is refused with the lines of its .want file.
-func TestBadPolicies(t *testing.T) {
+// TestFiles parses testdata/file/<case>.yaml and compares the errors with <case>.want, which
+// only files that are wrong have.
+func TestFiles(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/bad/*.yaml")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("%d cases: %v", len(files), err)
+	files, err := filepath.Glob("testdata/file/*.yaml")
+	if err != nil || len(files) < 25 {
+		t.Fatalf("found %d cases (%v)", len(files), err)
 	}
-	for _, path := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".yaml"), func(t *testing.T) {
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			data, err := os.ReadFile(path)
+			data, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = policy.Parse("policy.yaml", data)
-			if err == nil {
-				t.Fatal("accepted")
-			}
-			if got := fault.StatusOf(err); got != fault.Usage {
-				t.Errorf("status %d, want %d", got, fault.Usage)
-			}
-			want := strings.TrimSuffix(path, ".yaml") + ".want"
-			if *update {
-				if err := os.WriteFile(want, []byte(err.Error()+"\n"), 0o600); err != nil {
-					t.Fatal(err)
+			p, err := Parse(".knowngood.yaml", data)
+			if !strings.HasPrefix(name, "bad-") {
+				if err != nil || p == nil {
+					t.Errorf("Parse: %v", err)
 				}
+				return
 			}
-			text, readErr := os.ReadFile(want)
-			if readErr != nil {
-				t.Fatal(readErr)
+			if err == nil || p != nil || fault.StatusOf(err) != fault.Usage {
+				t.Fatalf("Parse = %v, %v, want no policy and an error of usage", p, err)
 			}
-			if diff := cmp.Diff(string(text), err.Error()+"\n"); diff != "" {
-				t.Errorf("error (-want +got):\n%s", diff)
-			}
+			compareWant(t, "testdata/file/"+name+".want", err.Error()+"\n")
 		})
 	}
 }
 
-const whole = `inputs:
-  app: shop
-  timeout: 5m
-  pull-request: 7
-  sarif: [a.sarif, "b/*.sarif"]
-gate:
-  mode: audit
-  fail:
-    severity: critical
-  warn: {score: 2.5, level: off}
-  incomplete: warn
-  unstated: block
-  new-only: true
-  suppressions: in-source
-  require:
-    - tool: gosec
-      rules: [G201]
-      max-age: 24h
-  rules:
-    - {tool: gosec, cwe: CWE-89, then: block, reason: injections never ship}
-  budgets:
-    - {severity: medium, at-most: 3}
-  waivers:
-    - rule: G304
-      path: cmd/import/**
-      owner: anna
-      reason: the operator gives the path
-      expires: 2027-03-31
-`
-
-func TestParse(t *testing.T) {
-	t.Parallel()
-	p, err := policy.Parse(".knowngood.yaml", []byte(whole))
+func compareWant(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantInputs := map[string]string{"app": "shop", "timeout": "5m", "pull-request": "7", "sarif": "a.sarif\nb/*.sarif"}
-	if diff := cmp.Diff(wantInputs, p.Inputs()); diff != "" {
-		t.Errorf("inputs (-want +got):\n%s", diff)
-	}
-	if p.Mode != release.Audit || p.Fail.Score != 9 || p.Fail.ScoreWhere != ".knowngood.yaml:9" ||
-		p.Fail.Level != release.LevelError || p.Warn.Score != 2.5 || !p.Warn.Off ||
-		p.Incomplete.Verb != release.Notice || p.Unstated.Verb != release.Block || !p.NewOnly ||
-		p.Suppressions != policy.TrustInSource {
-		t.Errorf("parsed %+v", p)
-	}
-	wantWaiver := policy.Waiver{
-		Match: policy.Match{Rule: "G304", Path: "cmd/import/**"}, Owner: "anna", Reason: "the operator gives the path",
-		Expires: time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC), Where: ".knowngood.yaml:24",
-	}
-	if diff := cmp.Diff([]policy.Waiver{wantWaiver}, p.Waivers); diff != "" {
-		t.Errorf("waivers (-want +got):\n%s", diff)
-	}
-	if p.Required[0].MaxAge != 24*time.Hour || p.Rules[0].CWE != 89 || p.Budgets[0].AtMost != 3 {
-		t.Errorf("parsed %+v", p)
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-func TestAnEmptyFileIsTheDefault(t *testing.T) {
+func TestParseKeepsWhatTheFileSays(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"", "# nothing\n", "gate:\n", "inputs: {app: shop}\n"} {
-		p, err := policy.Parse("p", []byte(text))
-		if err != nil {
-			t.Errorf("%q: %v", text, err)
-			continue
-		}
-		want := policy.Default()
-		if p.Fail != want.Fail || p.Warn != want.Warn || p.Mode != want.Mode || p.Incomplete != want.Incomplete {
-			t.Errorf("%q: %+v", text, p)
-		}
+	data, err := os.ReadFile("testdata/file/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Parse("x.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"app": "shop", "sarif": "out/*.sarif\nreports/**/*.sarif.gz", "timeout": "10m", "pull-request": "12", "comment": "always",
+	}
+	if diff := cmp.Diff(want, p.Inputs()); diff != "" {
+		t.Errorf("Inputs (-want +got):\n%s", diff)
+	}
+	if got, want := p.Limits(), (Limits{File: 2 << 30, Value: 16 << 20, Findings: 50000}); got != want {
+		t.Errorf("Limits = %+v, want %+v", got, want)
+	}
+	if p.fail.score != 9 || !p.fail.levelNever || p.warn.score != 5.5 || p.warn.level != release.LevelNote {
+		t.Errorf("thresholds: %+v, %+v", p.fail, p.warn)
+	}
+	if got := fmt.Sprint(p.rules[0].paths); got != "[test/** internal/**/fake_*.go]" {
+		t.Errorf("paths = %s", got)
+	}
+	if got := p.waivers[1].lastDay(); got != "2027-02-28" {
+		t.Errorf("last day = %s", got)
+	}
+	if !strings.HasPrefix(p.Name(), "x.yaml (sha256:") || Default().Name() != "built-in" {
+		t.Errorf("names %q, %q", p.Name(), Default().Name())
 	}
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(whole))
-	files, err := filepath.Glob("testdata/bad/*.yaml")
+	files, err := filepath.Glob("testdata/file/*.yaml")
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, path := range files {
-		data, err := os.ReadFile(path)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := policy.Parse("p", data)
+		p, err := Parse("x", data)
+		if (p == nil) == (err == nil) {
+			t.Fatalf("Parse = %v, %v", p, err)
+		}
 		if err != nil {
-			if fault.StatusOf(err) != fault.Usage {
-				t.Errorf("%v is not an error of usage", err)
+			if fault.StatusOf(err) != fault.Usage || err.Error() == "" {
+				t.Fatalf("error %q of status %d", err, fault.StatusOf(err))
 			}
 			return
 		}
-		// However it was written, nothing known is never a pass.
-		if got := p.Decide(policy.Request{}).Outcome; got != release.Fail {
-			t.Errorf("no scan is a %s", got)
+		if got := p.Decide(Request{}); got.Outcome != release.Fail {
+			t.Fatalf("no scans: %s", got.Outcome)
 		}
 	})
 }

@@ -1,140 +1,189 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package policy turns scans into a decision. It owns the file .knowngood.yaml, waivers and
-// the comparison with a baseline.
-//
-// A decision is made in two halves. Scans come first: one that is missing, unusable, absent, of
-// another commit or (unless the policy says otherwise) incomplete fails the gate, in audit mode
-// too. Then each finding is judged by the first of these that speaks: absent from this scan,
-// its kind, the scan's own suppression, a waiver, a rule of the policy, the thresholds. What
-// nothing speaks about is allowed only if it lies below the thresholds.
-//
-// The package is pure: it reads no file, asks no clock, and the same scans in any order give
-// the same decision.
 package policy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-// A Policy is what .knowngood.yaml says. Default is the one without a file.
+// A Policy is what a .knowngood.yaml says. It does not change once it was read.
 type Policy struct {
-	// Name is shown as the decision's policy.
-	Name string
-
-	Mode       release.Mode
-	Fail, Warn Threshold
-	// Incomplete and Unstated say what a scan does that says it is incomplete, or that says
-	// nothing of how it ended: Block, Notice or Allow.
-	Incomplete, Unstated Setting
-	// NewOnly lets findings that the baseline had be noticed instead of blocked.
-	NewOnly bool
-	// Suppressions says which suppressions of the scan itself count.
-	Suppressions Trust
-	Required     []Requirement
-	Rules        []Rule
-	Budgets      []Budget
-	Waivers      []Waiver
-
+	name   string // as the decision shows it
+	digest string
 	inputs map[string]string
+	limits Limits
+
+	mode         release.Mode
+	fail, warn   threshold
+	worth        map[release.Level]release.Severity
+	open         reaction
+	incomplete   reaction
+	unstated     reaction
+	other        reaction
+	newOnly      bool
+	newOnlyAt    string
+	suppressions suppressions
+	grace        map[release.Severity]grace
+	budgets      []budget
+	rules        []rule
+	required     []requirement
+	waivers      []waiver
 }
 
-// A Setting is a verb and where the policy says it.
-type Setting struct {
-	Verb  release.Verb
-	Where string
+// Limits are what a file says about the size of SARIF files. Zero is not said.
+type Limits struct {
+	File, Value int64
+	Findings    int
 }
 
-// Trust says whose word about a suppressed finding counts.
-type Trust string
-
-// Trusts.
-const (
-	TrustAll      Trust = "all"
-	TrustInSource Trust = "in-source"
-	TrustExternal Trust = "external"
-	TrustNone     Trust = "none"
-)
-
-// A Threshold is where a verb begins. A finding with a score is held against Score, one
-// without against Level.
-type Threshold struct {
-	Score      float64
-	ScoreWhere string
-	Level      release.Level
-	LevelWhere string
-	// Off is true where level is switched off for findings without a score.
-	Off bool
-}
-
-// A Requirement is a tool whose scan must be there.
-type Requirement struct {
-	Tool  string
-	Rules []string
-	// MaxAge is how long ago the scan may have ended; 0 means any time.
-	MaxAge time.Duration
-	Where  string
-}
-
-// A Match selects findings; empty fields select all.
-type Match struct {
-	Tool, Rule, Path, Fingerprint string
-	CWE                           int
-	Severity                      release.Severity
-}
-
-// A Rule gives a verb to the findings that it matches. The first one that matches counts.
-type Rule struct {
-	Match
-	Verb   release.Verb
-	Reason string
-	Where  string
-}
-
-// A Budget lets at most so many findings of a severity through.
-type Budget struct {
-	Severity release.Severity
-	AtMost   int
-	Where    string
-}
-
-// A Waiver is an accepted finding.
-type Waiver struct {
-	Match
-	Owner, Reason string
-	// Expires is the day, in UTC, at whose end the waiver ends.
-	Expires time.Time
-	Where   string
-}
-
+// builtIn stands where the name of a file stands for what no file says.
 const builtIn = "built-in"
 
-// Default is the policy without a file: fail at a security-severity of 7.0 and above, or at
-// level error where there is no score; warn from 4.0, or at level warning.
+// A threshold says from where on something is done. A score of 0 or less never is.
+type threshold struct {
+	score          float64
+	scoreNever     bool
+	scoreAt        string
+	level          release.Level
+	levelNever     bool
+	levelAt        string
+	severityNaming release.Severity // when the file names a severity instead of a score
+}
+
+// A reaction is what is done about a scan or a finding that is not known to be fine.
+type reaction struct {
+	verb release.Verb
+	at   string
+}
+
+type suppressions struct {
+	inSource, external, justified bool
+	at                            string
+}
+
+type grace struct {
+	days int
+	at   string
+}
+
+type budget struct {
+	severity release.Severity
+	most     int
+	at       string
+}
+
+type rule struct {
+	criteria
+	then   release.Verb
+	reason string
+}
+
+type requirement struct {
+	tools    []string
+	category string
+	rules    []string
+	maxAge   time.Duration
+	at       string
+}
+
+type waiver struct {
+	criteria
+	owner, reason string
+	expires       time.Time // the first moment at which it holds no more
+}
+
+// Default is the policy where no file says anything: fail at security-severity 7.0 or, where
+// there is no score, at level error; warn at 4.0 or level warning.
 func Default() *Policy {
 	return &Policy{
-		Name:         builtIn,
-		Mode:         release.Enforce,
-		Fail:         Threshold{Score: 7, ScoreWhere: builtIn, Level: release.LevelError, LevelWhere: builtIn},
-		Warn:         Threshold{Score: 4, ScoreWhere: builtIn, Level: release.LevelWarning, LevelWhere: builtIn},
-		Incomplete:   Setting{release.Block, builtIn},
-		Unstated:     Setting{release.Allow, builtIn},
-		Suppressions: TrustAll,
+		name:       builtIn,
+		mode:       release.Enforce,
+		fail:       threshold{score: 7, scoreAt: builtIn, level: release.LevelError, levelAt: builtIn},
+		warn:       threshold{score: 4, scoreAt: builtIn, level: release.LevelWarning, levelAt: builtIn},
+		open:       reaction{release.Notice, builtIn},
+		incomplete: reaction{release.Block, builtIn},
+		unstated:   reaction{release.Allow, builtIn},
+		other:      reaction{release.Block, builtIn},
+		worth: map[release.Level]release.Severity{
+			release.LevelError: release.SeverityHigh, release.LevelWarning: release.SeverityMedium,
+			release.LevelNote: release.SeverityLow, release.LevelNone: release.SeverityNone,
+		},
+		suppressions: suppressions{inSource: true, external: true, at: builtIn},
+		grace:        map[release.Severity]grace{},
 	}
 }
 
-// Inputs returns the defaults of step inputs that the file gives under "inputs:", as text; a
-// list's values stand one a line.
+// Parse reads a policy. The name stands in errors and in decisions. What the file does not
+// say is as in Default. The error is one of usage; it holds all that is wrong with the file,
+// each with line and column.
+func Parse(name string, data []byte) (*Policy, error) {
+	p := Default()
+	sum := sha256.Sum256(data)
+	p.name, p.digest = name, "sha256:"+hex.EncodeToString(sum[:])
+	r := &reader{name: name}
+	if tree := r.tree(data); tree != nil {
+		r.mapping(tree, "the policy",
+			field{"inputs", func(n ast.Node) { p.inputs = r.inputs(n) }},
+			field{"gate", func(n ast.Node) { r.gate(n, p) }},
+		)
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Name is "built-in", or the file's name and digest.
+func (p *Policy) Name() string {
+	if p.digest == "" {
+		return p.name
+	}
+	return p.name + " (" + p.digest + ")"
+}
+
+// Inputs are the defaults that the file gives to inputs of the program, by name; a list's
+// values stand one a line. Whether such inputs exist is for the caller to know.
 func (p *Policy) Inputs() map[string]string { return p.inputs }
 
-// A Request is what is to be decided.
-type Request struct {
-	Scans    []release.Scan
-	Baseline *Baseline
-	Commit   release.Commit
-	Now      time.Time
-	// Mode overrides the policy's unless it is "".
-	Mode release.Mode
+// Limits are what the file says about the size of SARIF files.
+func (p *Policy) Limits() Limits { return p.limits }
+
+func (r *reader) inputs(n ast.Node) map[string]string {
+	inputs := map[string]string{}
+	r.pairs(n, "inputs", func(_, value ast.Node, name string) {
+		inputs[name] = strings.Join(r.texts(value, name), "\n")
+	})
+	return inputs
+}
+
+func (r *reader) gate(n ast.Node, p *Policy) {
+	r.mapping(n, "gate",
+		field{"mode", func(n ast.Node) {
+			p.mode = release.Mode(r.choice(n, "mode", string(release.Enforce), string(release.Audit)))
+		}},
+		field{"fail", func(n ast.Node) { r.threshold(n, "fail", &p.fail) }},
+		field{"warn", func(n ast.Node) { r.threshold(n, "warn", &p.warn) }},
+		field{"severities", func(n ast.Node) { r.worth(n, p) }},
+		field{"open", func(n ast.Node) { r.reaction(n, "open", &p.open) }},
+		field{"new-only", func(n ast.Node) { p.newOnly, p.newOnlyAt = r.truth(n, "new-only"), r.where(n) }},
+		field{"incomplete", func(n ast.Node) {
+			p.incomplete = reaction{verbs[r.choice(n, "incomplete", "block", "warn")], r.where(n)}
+		}},
+		field{"unstated", func(n ast.Node) { r.reaction(n, "unstated", &p.unstated) }},
+		field{"other-commit", func(n ast.Node) { r.reaction(n, "other-commit", &p.other) }},
+		field{"require", func(n ast.Node) { r.requirements(n, p) }},
+		field{"suppressions", func(n ast.Node) { r.suppressions(n, p) }},
+		field{"rules", func(n ast.Node) { r.rules(n, p) }},
+		field{"waivers", func(n ast.Node) { r.waivers(n, p) }},
+		field{"budgets", func(n ast.Node) { r.budgets(n, p) }},
+		field{"grace", func(n ast.Node) { r.graces(n, p) }},
+		field{"limits", func(n ast.Node) { r.limits(n, p) }},
+	)
 }

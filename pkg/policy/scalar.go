@@ -3,89 +3,120 @@
 package policy
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/bmatcuk/doublestar/v4"
 	"github.com/goccy/go-yaml/ast"
 )
 
-func (r *reader) string(node ast.Node, into *string) {
-	if text, ok := r.text(node); ok {
-		if text == "" {
-			r.fail(node, "want a value here, not nothing")
-		}
-		*into = text
+// text reads a word or a number as it is written.
+func (r *reader) text(n ast.Node, what string) string {
+	text, ok := scalar(n)
+	if !ok || strings.TrimSpace(text) == "" {
+		r.errorf(n, "%s: want a text, found %s", what, kindOf(n))
+		return ""
+	}
+	return strings.TrimSpace(text)
+}
+
+func (r *reader) texts(n ast.Node, what string) (all []string) {
+	r.list(n, func(n ast.Node) { all = append(all, r.text(n, what)) })
+	return all
+}
+
+// choice reads one of the given words.
+func (r *reader) choice(n ast.Node, what string, words ...string) string {
+	text := r.text(n, what)
+	if text == "" || slices.Contains(words, text) {
+		return text
+	}
+	r.errorf(n, "%s %q: want %s", what, clip(text), oneOf(words))
+	return ""
+}
+
+func (r *reader) number(n ast.Node, what string, low, high float64) float64 {
+	value, err := strconv.ParseFloat(figures(n), 64)
+	if err != nil || !(value >= low && value <= high) {
+		r.errorf(n, "%s: want a number from %g to %g, found %s", what, low, high, kindOf(n))
+		return low
+	}
+	return value
+}
+
+func (r *reader) whole(n ast.Node, what string, low, high int) int {
+	value, err := strconv.Atoi(figures(n))
+	if err != nil || value < low || value > high {
+		r.errorf(n, "%s: want a whole number from %d to %d, found %s", what, low, high, kindOf(n))
+		return low
+	}
+	return value
+}
+
+func (r *reader) truth(n ast.Node, what string) bool {
+	if b, ok := n.(*ast.BoolNode); ok {
+		return b.Value
+	}
+	r.errorf(n, "%s: want true or false, found %s", what, kindOf(n))
+	return false
+}
+
+// scalar returns the text of a value that is one.
+func scalar(n ast.Node) (string, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		return n.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return n.GetToken().Value, true
+	default:
+		return "", false
 	}
 }
 
-func (r *reader) glob(node ast.Node, into *string) {
-	r.string(node, into)
-	if !doublestar.ValidatePattern(*into) {
-		r.fail(node, "%q is no glob", *into)
+// figures returns the text of a value that is a number, "" of others.
+func figures(n ast.Node) string {
+	switch n.(type) {
+	case *ast.IntegerNode, *ast.FloatNode:
+		return n.GetToken().Value
+	default:
+		return ""
 	}
 }
 
-func (r *reader) yes(node ast.Node, into *bool) {
-	if value, ok := node.(*ast.BoolNode); ok {
-		*into = value.Value
-		return
+// kindOf names a value for an error.
+func kindOf(n ast.Node) string {
+	if text, ok := scalar(n); ok {
+		return fmt.Sprintf("%q", clip(text))
 	}
-	r.fail(node, "want true or false here")
+	switch n.(type) {
+	case nil, *ast.NullNode:
+		return "nothing"
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "keys and values"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.AliasNode, *ast.AnchorNode, *ast.MergeKeyNode:
+		return "an anchor or alias, which a policy has none of"
+	case *ast.TagNode:
+		return "a tag, which a policy has none of"
+	default:
+		return "something else"
+	}
 }
 
-func (r *reader) number(node ast.Node, low, high float64) (float64, bool) {
-	text, ok := r.text(node)
-	if !ok {
-		return 0, false
+func clip(text string) string {
+	if len(text) > 60 {
+		return strings.ToValidUTF8(text[:60], "") + "…"
 	}
-	number, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(number >= low && number <= high) {
-		r.fail(node, "%q: want a number from %g to %g", text, low, high)
-		return 0, false
-	}
-	return number, true
+	return text
 }
 
-func (r *reader) duration(node ast.Node, into *time.Duration) {
-	text, ok := r.text(node)
-	if !ok {
-		return
+func oneOf(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
 	}
-	length, err := time.ParseDuration(text)
-	if err != nil || length <= 0 {
-		r.fail(node, "%q: want a length of time above zero, e.g. 24h", text)
-	}
-	*into = length
-}
-
-// cwe reads 89, "89" or CWE-89.
-func (r *reader) cwe(node ast.Node, into *int) {
-	text, ok := r.text(node)
-	if !ok {
-		return
-	}
-	number, err := strconv.Atoi(strings.TrimPrefix(strings.ToUpper(text), "CWE-"))
-	if err != nil || number <= 0 {
-		r.fail(node, "cwe %q: want a number, e.g. 89 or CWE-89", text)
-	}
-	*into = number
-}
-
-// oneOf reads a word out of a few.
-func oneOf[T ~string](r *reader, node ast.Node, into *T, words ...T) {
-	text, ok := r.text(node)
-	if !ok {
-		return
-	}
-	known := make([]string, len(words))
-	for i, word := range words {
-		if text == string(word) {
-			*into = word
-			return
-		}
-		known[i] = string(word)
-	}
-	r.fail(node, "%q: want one of %s", text, strings.Join(known, ", "))
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }

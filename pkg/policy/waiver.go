@@ -4,106 +4,52 @@ package policy
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-// matches tells whether a finding is selected. Rule and path may be globs.
-func (m Match) matches(f release.Finding) bool {
-	return (m.Tool == "" || strings.EqualFold(m.Tool, f.Tool)) &&
-		(m.Rule == "" || glob(m.Rule, f.Rule)) &&
-		(m.Path == "" || (f.Location.Path != "" && glob(m.Path, f.Location.Path))) &&
-		(m.Fingerprint == "" || m.Fingerprint == f.Fingerprint) &&
-		(m.CWE == 0 || slices.Contains(f.CWE, m.CWE)) &&
-		(m.Severity == "" || m.Severity == f.Severity)
-}
+// A use counts what a waiver did.
+type use struct{ findings int }
 
-func (m Match) empty() bool { return m == Match{} }
-
-// String names what is selected, for people.
-func (m Match) String() string {
-	var parts []string
-	add := func(name, value string) {
-		if value != "" {
-			parts = append(parts, name+" "+value)
-		}
-	}
-	add("tool", m.Tool)
-	add("rule", m.Rule)
-	if m.CWE != 0 {
-		add("cwe", fmt.Sprint(m.CWE))
-	}
-	add("path", m.Path)
-	add("fingerprint", m.Fingerprint)
-	add("severity", string(m.Severity))
-	return strings.Join(parts, ", ")
-}
-
-// glob matches as the policy file's reader has checked: the pattern is well-formed.
-func glob(pattern, text string) bool {
-	matched, err := doublestar.Match(pattern, text)
-	return matched && err == nil
-}
-
-// waived asks the waivers. An expired one that still matches blocks: what was accepted for a
-// time is not accepted any more.
-func (d *deciding) waived(f release.Finding) (release.Verb, string) {
-	expired := ""
-	for i, waiver := range d.policy.Waivers {
-		if !waiver.matches(f) {
+// waive applies the first waiver that holds. Where only expired ones fit, the finding blocks,
+// whatever it would do without them: somebody promised that it would be gone by now.
+func (d *decider) waive(j *release.Judgement, severity release.Severity) {
+	var expired *waiver
+	for i := range d.policy.waivers {
+		w := &d.policy.waivers[i]
+		if !w.match(&j.Finding, d.Scans[j.Scan].Category, severity) {
 			continue
 		}
-		d.used[i]++
-		if left := waiver.daysLeft(d.request.Now); left >= 0 {
-			return release.Waive, fmt.Sprintf("%s: waived by %s until %s: %s",
-				waiver.Where, waiver.Owner, waiver.Expires.Format(time.DateOnly), waiver.Reason)
+		d.uses[i].findings++
+		if d.Now.Before(w.expires) {
+			j.Verb = release.Waive
+			j.Because = fmt.Sprintf("%s: waived by %s until %s: %s", w.at, w.owner, w.lastDay(), w.reason)
+			return
 		}
-		expired = fmt.Sprintf("%s: the waiver by %s expired on %s", waiver.Where, waiver.Owner, waiver.Expires.Format(time.DateOnly))
+		if expired == nil {
+			expired = w
+		}
 	}
-	if expired != "" {
-		return release.Block, expired
+	if expired != nil {
+		j.Verb = release.Block
+		j.Because = fmt.Sprintf("%s: the waiver of %s expired on %s: %s", expired.at, expired.owner, expired.lastDay(), expired.reason)
 	}
-	return "", ""
 }
 
-// daysLeft counts whole days; on its last day a waiver has 0 left, then it is negative.
-func (w Waiver) daysLeft(now time.Time) int {
-	today := now.UTC().Truncate(24 * time.Hour)
-	return int(w.Expires.Sub(today).Hours() / 24)
-}
+func (w *waiver) lastDay() string { return w.expires.AddDate(0, 0, -1).Format(time.DateOnly) }
 
-// waivers tells what each waiver did, so that unused and expired ones are seen.
-func (d *deciding) waivers() {
-	for i, waiver := range d.policy.Waivers {
-		left := waiver.daysLeft(d.request.Now)
-		d.decision.Waivers = append(d.decision.Waivers, release.WaiverUse{
-			Waiver: waiver.Where + ": " + waiver.String(), Owner: waiver.Owner, Findings: d.used[i], DaysLeft: left, Expired: left < 0,
+// waivers tells what became of each waiver, used or not.
+func (d *decider) waivers() []release.WaiverUse {
+	var all []release.WaiverUse
+	for i := range d.policy.waivers {
+		w := &d.policy.waivers[i]
+		today := d.Now.UTC().Truncate(24 * time.Hour)
+		left := int(w.expires.Sub(today)/(24*time.Hour)) - 1
+		all = append(all, release.WaiverUse{
+			Waiver: fmt.Sprintf("%s (%s)", &w.criteria, w.at), Owner: w.owner, Findings: d.uses[i].findings,
+			DaysLeft: left, Expired: !d.Now.Before(w.expires),
 		})
 	}
-}
-
-// budgets counts what was let through.
-func (d *deciding) budgets() {
-	for _, budget := range d.policy.Budgets {
-		count := 0
-		for _, j := range d.decision.Judgements {
-			if j.Scan >= 0 && j.Finding.Severity == budget.Severity && j.Verb != release.Waive && !d.policy.suppressed(j.Finding) {
-				count++
-			}
-		}
-		if count <= budget.AtMost {
-			continue
-		}
-		text := fmt.Sprintf("%s: %d findings of severity %s, and at most %d may be", budget.Where, count, budget.Severity, budget.AtMost)
-		if d.decision.Mode == release.Audit {
-			d.notices = append(d.notices, "audit: "+text)
-		} else {
-			d.blocks = append(d.blocks, text)
-		}
-	}
+	return all
 }

@@ -48,6 +48,8 @@ type Decision struct {
 
 	// Policy names where the rules came from ("built-in", or a file and its digest).
 	Policy string `json:"policy"`
+	// Baseline names what the findings were compared with, "" when with nothing.
+	Baseline string `json:"baseline,omitempty"`
 
 	Scans []ScanSummary `json:"scans"`
 
@@ -77,6 +79,10 @@ type Judgement struct {
 	Scan int `json:"scan"`
 	// Because names the line of the policy that decided, for a person.
 	Because string `json:"because"`
+	// Match says why the finding is taken for one of the baseline, or for a new one.
+	Match string `json:"match,omitempty"`
+	// Since is when a finding was first seen, as far as the baselines go back.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // A ScanSummary is a scan without its findings: what later questions need.

@@ -15,6 +15,7 @@ import (
 	"github.com/knowngood/knowngood/pkg/policy"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/report"
+	"github.com/knowngood/knowngood/pkg/sarif"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
@@ -79,12 +80,12 @@ func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry
 	if err != nil {
 		return err
 	}
-	scans, err := readScans(ctx, run, files)
+	scans, err := readScans(ctx, run, files, sarif.Options{Root: run.Dir, Limits: limits(rules)})
 	if err != nil {
 		return err
 	}
 	decision := rules.Decide(policy.Request{
-		Scans: scans, Commit: e.Commit, Now: run.Now(), Mode: release.Mode(g.mode),
+		Scans: scans, Commit: e.Commit, Head: e.Head, Now: run.Now(), Mode: release.Mode(g.mode),
 	})
 	e.Decision = &decision
 	return errors.Join(closed(decision), handOn(run, decision))
@@ -107,6 +108,11 @@ func loadPolicy(run *Run, config string) (*policy.Policy, error) {
 		return nil, fault.Hint(fault.Exit(fault.Usage, err), "--config names the configuration, %s by default", standardConfig)
 	}
 	return policy.Parse(name, data)
+}
+
+func limits(p *policy.Policy) sarif.Limits {
+	l := p.Limits()
+	return sarif.Limits{File: l.File, Value: l.Value, Findings: l.Findings}
 }
 
 func within(dir, path string) string {

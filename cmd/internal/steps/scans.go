@@ -82,10 +82,10 @@ func match(dir, glob string) ([]scanFile, error) {
 
 // readScans reads the files one after the other. One that cannot be used is a scan that says
 // so: the policy then decides fail, and the record shows why. The error is that of ctx.
-func readScans(ctx context.Context, run *Run, files []scanFile) ([]release.Scan, error) {
+func readScans(ctx context.Context, run *Run, files []scanFile, options sarif.Options) ([]release.Scan, error) {
 	var scans []release.Scan
 	for _, file := range files {
-		read, digest, err := readScan(ctx, file, sarif.Options{Root: run.Dir})
+		read, digest, err := readScan(ctx, file, options)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}

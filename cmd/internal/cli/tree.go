@@ -157,6 +157,7 @@ func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
 		Console: screen.console(), Usage: usageOfProcess,
 		Environ: withoutSecrets(p.Environ, secretVariables(in.set)),
 		Tell:    func(text string) { screen.tell(text) },
+		Show:    func(text string) { p.show(asJSON, text) },
 		Result:  func(value any) { result = value },
 	}
 	err = in.step.Run(cmd.Context(), run)
@@ -169,6 +170,13 @@ func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
 		}
 	}
 	return err
+}
+
+// show prints a result that is text. With --json the JSON value is the result.
+func (p Program) show(asJSON bool, text string) {
+	if !asJSON {
+		fmt.Fprintln(p.Stdout, strings.TrimRight(text, "\n"))
+	}
 }
 
 // complete gives every input its value: flag, environment, the face's fact, the

@@ -82,10 +82,10 @@ func (h *History) show(run *Run, records []release.Record) error {
 	run.Result(records)
 	if h.run != "" {
 		for _, record := range records {
-			run.Tell(report.Text(record, report.Options{}))
+			run.Show(report.Text(record, report.Options{}))
 		}
 		return nil
 	}
-	run.Tell(report.History(records))
+	run.Show(report.History(records))
 	return nil
 }

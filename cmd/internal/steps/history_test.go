@@ -53,7 +53,7 @@ func TestHistoryAsksForWhatWasAsked(t *testing.T) {
 		{"one run", func(s *History) { s.run = "2" }, "2"},
 		{"another application", func(s *History) { s.place.app = "other" }, ""},
 	} {
-		h.told = nil
+		h.shown = nil
 		s := history()
 		test.change(s)
 		if err := s.Run(t.Context(), run); err != nil {
@@ -66,13 +66,13 @@ func TestHistoryAsksForWhatWasAsked(t *testing.T) {
 		if strings.Join(got, " ") != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
-		for line := range strings.SplitSeq(strings.Join(h.told, "\n"), "\n") {
+		for line := range strings.SplitSeq(strings.Join(h.shown, "\n"), "\n") {
 			if utf8.RuneCountInString(line) > 80 {
 				t.Errorf("%s: %q is wider than 80", test.name, line)
 			}
 		}
-		if len(h.told) != 1 {
-			t.Errorf("%s: told %q", test.name, h.told)
+		if len(h.shown) != 1 {
+			t.Errorf("%s: told %q", test.name, h.shown)
 		}
 	}
 }
@@ -86,8 +86,8 @@ func TestHistoryOfNothing(t *testing.T) {
 		t.Errorf("a catalog that is not there: %v", err)
 	}
 	s.place.catalog = ""
-	if err := s.Run(t.Context(), run); err != nil || len(h.result.([]release.Record)) != 0 || h.told[0] != "no records\n" {
-		t.Errorf("nothing stored yet: %v, %v, %q", err, h.result, h.told)
+	if err := s.Run(t.Context(), run); err != nil || len(h.result.([]release.Record)) != 0 || h.shown[0] != "no records\n" {
+		t.Errorf("nothing stored yet: %v, %v, %q", err, h.result, h.shown)
 	}
 	if left, err := os.ReadDir(run.Dir); err != nil || len(left) != 0 {
 		t.Errorf("reading left %v, %v", left, err)

@@ -26,6 +26,7 @@ const commitA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 type host struct {
 	outputs map[string]string
 	told    []string
+	shown   []string
 	result  any
 }
 
@@ -39,6 +40,7 @@ func newRun(t *testing.T) (*Run, *host) {
 	return &Run{
 		Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "test", Host: h,
 		Tell:   func(text string) { h.told = append(h.told, text) },
+		Show:   func(text string) { h.shown = append(h.shown, text) },
 		Result: func(value any) { h.result = value },
 		Usage:  func() (time.Duration, int64) { return 0, 0 },
 		Dir:    t.TempDir(),

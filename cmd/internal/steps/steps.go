@@ -31,6 +31,9 @@ type Run struct {
 	// Tell shows text to a person (standard error on a terminal). The text is made by
 	// package report, which has escaped what is hostile in it.
 	Tell func(text string)
+	// Show prints text that is the very result of the step, e.g. a table, on standard output;
+	// with --json it prints nothing. Its text is made as Tell's is.
+	Show func(text string)
 	// Result is what --json prints: any value with a documented JSON form. The last call counts.
 	Result func(value any)
 	// Usage tells what the process has used of the machine so far: CPU time of its own and its

@@ -45,5 +45,91 @@ quick() {
 }
 
 
+# cluster runs the program of test/cluster, built once for each recipe.
+cluster() {
+  if [ ! -x "$scratch/cluster" ]; then
+    go -C test/cluster build -o "$scratch/cluster" .
+  fi
+  "$scratch/cluster" "$@"
+}
+
+# modules are the test programs that have modules of their own and tests that need no cluster.
+modules() {
+  for module in test/image test/shop test/cluster test/cluster/parts; do
+    say "tests of $module"
+    go -C "$module" test ./...
+  done
+}
+
+# cluster_tests run the suites that ask for a real cluster, on an instance of their own.
+cluster_tests() {
+  instance=test-$$
+  trap 'cluster down --name "$instance" || :; rm -rf "$scratch"' EXIT
+  say "a real cluster"
+  cluster prepare
+  cluster up --name "$instance"
+  kubeconfig=$(cluster kubeconfig --name "$instance")
+  export KNOWNGOOD_TEST_KUBECONFIG="$kubeconfig" KNOWNGOOD_TEST_INSTANCE="$instance"
+  say "whole releases of the shop"; go test -count=1 -v ./test/journey
+  say "suites on the cluster"; go test -count=1 -p 1 ./pkg/... ./cmd/...
+  say "the shop on the cluster"
+  SHOP_TEST_SCAN=1 SHOP_TEST_KUBECTL="$scratch/cluster kubectl --name $instance" \
+    SHOP_TEST_LOAD="$scratch/cluster load --name $instance" SHOP_TEST_IMAGES="$(cache)/images" \
+    go -C test/shop test -count=1 ./...
+  cluster down --name "$instance"
+  say "the cluster's own tests: conformance of its storage, and that nothing is left behind"
+  KNOWNGOOD_TEST_CLUSTER=1 go -C test/cluster test -count=1 -timeout 20m ./...
+  KNOWNGOOD_TEST_CLUSTER=1 go -C test/cluster/parts test -count=1 ./...
+}
+
+cache() { printf '%s/knowngood' "${XDG_CACHE_HOME:-$HOME/.cache}"; }
+
+test_() {
+  [ "$(id -u)" = 0 ] || {
+    echo "knowngood: make test starts a real Kubernetes and needs root" >&2
+    echo "hint: sudo make test, or make quick for what needs no cluster" >&2
+    exit 2
+  }
+  quick
+  modules
+  cluster_tests
+  say "all tests passed"
+}
+
+demo() { go run ./test/demo -cluster "${CLUSTER:-}"; }
+
+try() { go run ./test/try; }
+
+# lint_tools builds the pinned linters where they are not built yet.
+lint_tools() {
+  tools=$(cache)/lint/$(cksum <test/tools/lint/go.sum | cut -d' ' -f1)
+  [ -x "$tools/golangci-lint" ] || {
+    echo "building the linters, once"
+    mkdir -p "$tools"
+    go -C test/tools/lint build -o "$tools/" tool
+  }
+}
+
+lint() {
+  lint_tools
+  say "formatting"
+  unformatted=$(git ls-files '*.go' | xargs "$tools/gofumpt" -l)
+  [ -z "$unformatted" ] || { echo "not formatted: $unformatted"; exit 1; }
+  say "golangci-lint"; "$tools/golangci-lint" run ./...
+  say "linker"; go run ./test/lint
+  say "known vulnerabilities"; "$tools/govulncheck" ./cmd/... || vulnerabilities=$?
+  [ "${vulnerabilities:-0}" = 0 ] || { echo "govulncheck ended with $vulnerabilities"; exit 1; }
+}
+
+soak() {
+  say "kills of the catalog"; KNOWNGOOD_SOAK=1 go test -count=1 -timeout 60m ./pkg/catalog ./pkg/bucket
+}
+
 environment
-"${1:?usage: test/make.sh RECIPE}"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+case ${1:-} in
+  test) test_ ;;
+  build | demo | try | quick | lint | soak | generate) "$1" ;;
+  *) echo "usage: test/make.sh build|demo|try|test|quick|lint|soak|generate" >&2; exit 2 ;;
+esac

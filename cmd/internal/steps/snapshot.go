@@ -37,16 +37,17 @@ func (s *Snapshot) Declare(set *step.Set) {
 	s.snapping.declare(set)
 }
 
-// Run implements Step.
+// Run implements Step. A cluster that cannot be reached leaves an entry as well.
 func (s *Snapshot) Run(ctx context.Context, run *Run) error {
-	connected, err := s.cluster.connect(ctx, run)
-	if err != nil {
-		return err
-	}
-	if err := s.subject.inCluster(ctx, connected.Namespace, connected.UID); err != nil {
-		return err
+	connected, unconnected := s.cluster.connect(ctx, run)
+	if unconnected == nil {
+		unconnected = s.subject.inCluster(ctx, connected.Namespace, connected.UID)
 	}
 	return s.subject.record(ctx, run, "snapshot", func(ctx context.Context, e *release.Entry) error {
+		if unconnected != nil {
+			return unconnected
+		}
+		var err error
 		if s.snapping.risk, err = s.decided(ctx, run); err != nil {
 			run.Log.Warn("the gate's decision could not be read; the snapshots will not bear its risk", "error", err)
 		}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
 	"k8s.io/client-go/transport/websocket"
@@ -67,10 +69,10 @@ func (s *streams) session(ctx context.Context, namespace, pod string) (httpstrea
 		return nil, refusal
 	}
 	session, err := s.spdySession(ctx, target)
-	if err != nil {
-		return nil, refusal
+	if err != nil && apierrors.ReasonForError(refusal) != metav1.StatusReasonUnknown {
+		return nil, refusal // it came with a status; SPDY's answer is bare text
 	}
-	return session, nil
+	return session, err
 }
 
 func (s *streams) spdySession(ctx context.Context, target *url.URL) (httpstream.Connection, error) {

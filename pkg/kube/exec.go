@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
@@ -145,7 +146,7 @@ func (s *streams) stream(ctx context.Context, command Command, options remotecom
 	}
 	err = spdy.StreamWithContext(ctx, options)
 	var exit exec.CodeExitError
-	if err != nil && apierrors.ReasonForError(refusal) != "" && !errors.As(err, &exit) {
+	if err != nil && apierrors.ReasonForError(refusal) != metav1.StatusReasonUnknown && !errors.As(err, &exit) {
 		return refusal // the first answer came with a status; SPDY's is bare text
 	}
 	return err

@@ -138,13 +138,13 @@ func (h *Held) Ended() <-chan struct{} { return h.ended }
 func (h *Held) Release(ctx context.Context) error {
 	defer h.stop()
 	_ = h.stdin.Close()
-	for {
+	for lines := h.lines; ; {
 		select {
 		case <-h.ended:
 			return h.err
-		case _, open := <-h.lines:
+		case _, open := <-lines:
 			if !open {
-				h.lines = nil
+				lines = nil
 			}
 		case <-ctx.Done():
 			return fmt.Errorf("%s: release: %w", h.command, ctx.Err())

@@ -122,10 +122,10 @@ func (r *Report) print(out io.Writer) error {
 // running loads an instance that must run.
 func running(name string) (*layout.Instance, error) {
 	in, err := layout.Load(name)
-	if err != nil {
+	if err != nil && !errors.Is(err, layout.ErrAbsent) {
 		return nil, err
 	}
-	if !space.Alive(in) {
+	if err != nil || !space.Alive(in) {
 		return nil, fmt.Errorf("%s does not run; start it with: cluster up --name %s", name, name)
 	}
 	return in, nil

@@ -187,6 +187,9 @@ func (b *Builder) speak(m *meter) (stop func()) {
 					b.say("  %s: fetching modules", spent)
 					continue
 				}
+				if last == "" {
+					last = "none, linking what is cached"
+				}
 				b.say("  %s: compiled %d of at most %d packages; last: %s", spent, count, total, last)
 			}
 		}

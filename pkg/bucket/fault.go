@@ -75,9 +75,8 @@ func (a address) explain(verb, key string, err error) error {
 }
 
 var (
-	// signed finds query parameters as signed URLs have them, and everything behind the
-	// equals sign.
-	signed = regexp.MustCompile(`(?i)([?&;](?:[a-z0-9-]*(?:sig|signature|credential|token|secret|password|key|se|sp|sv|skoid)[a-z0-9-]*)=)[^&\s"';]+`)
+	// signed finds the query parameters of signed URLs that must not be shown.
+	signed = regexp.MustCompile(`(?i)([?&;](?:x-(?:amz|goog)-)?(?:sig|signature|credential|(?:security-|access_)?token|secret[a-z_-]*|password|access[a-z_-]*key[a-z_-]*|googleaccessid|awsaccesskeyid)=)[^&\s"';]+`)
 	user   = regexp.MustCompile(`(://)[^/\s@"]+@`)
 	// code is what the portable library adds; it says nothing to a person.
 	code = regexp.MustCompile(`^blob(?: \(key "[^"]*"\))? \(code=[A-Za-z]+\): `)
@@ -99,10 +98,15 @@ func (a address) hide(err error) string {
 }
 
 func (a address) hint(verb string, err error) error {
+	var network *net.OpError
+	var name *net.DNSError
+	text := err.Error()
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
-	case errors.Is(err, context.DeadlineExceeded):
+	case a.withoutCredentials(text):
+		return fault.Hint(err, "%s", credentials[a.scheme])
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network), errors.As(err, &name):
 		return fault.Hint(err, "check that %s can be reached from here", a.place(""))
 	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.ENOTDIR):
 		return fault.Hint(err, "give a folder that can be written to, with space left")
@@ -112,16 +116,30 @@ func (a address) hint(verb string, err error) error {
 		return fault.Hint(err, "check the folder's name: %s", a.place(""))
 	case IsNotFound(err) && verb != "read":
 		return fault.Hint(err, "make the bucket %s, or check its name, its region and its account", a.target.Host)
-	case a.scheme == "s3" && strings.Contains(err.Error(), "Missing Region"):
+	case a.scheme == "s3" && (strings.Contains(text, "Missing Region") || strings.Contains(text, "Invalid region")):
 		return fault.Hint(err, "add ?region=… to the URL, or set AWS_REGION")
-	case a.scheme == "s3" && strings.Contains(err.Error(), "credentials"):
-		return fault.Hint(err, "give AWS credentials as its own tools read them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role")
-	case a.scheme == "gs" && strings.Contains(err.Error(), "credentials"):
-		return fault.Hint(err, "give Google credentials as its own tools read them: GOOGLE_APPLICATION_CREDENTIALS, or workload identity")
-	case a.scheme == "azblob" && verb == "open":
-		return fault.Hint(err, "set AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or a managed identity")
 	}
 	return err
+}
+
+var credentials = map[string]string{
+	"s3":     "give AWS credentials as its own tools read them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role",
+	"gs":     "give Google credentials as its own tools read them: GOOGLE_APPLICATION_CREDENTIALS, gcloud auth, or workload identity",
+	"azblob": "set AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or a managed identity",
+}
+
+// withoutCredentials tells whether the client found nothing to sign a request with. The
+// libraries have no common type for it; only the hint hangs on the text.
+func (a address) withoutCredentials(text string) bool {
+	switch a.scheme {
+	case "s3":
+		return strings.Contains(text, "get credentials: ")
+	case "gs": // without credentials the driver signs with a key that is none
+		return strings.Contains(text, "could not find default credentials") || strings.Contains(text, "private key should be a PEM")
+	case "azblob":
+		return strings.Contains(text, "AccountName is required") || strings.Contains(text, "DefaultAzureCredential")
+	}
+	return false
 }
 
 // grant says what the credentials must be allowed, in the provider's words.

@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 		put(os.Args[1], 4096)
 	case "list":
 		list(os.Args[1])
+	case "probe":
+		probe(os.Args[1])
 	default:
 		os.Exit(m.Run())
 	}
@@ -67,6 +69,16 @@ func list(folder string) {
 	report(nil)
 }
 
+func probe(place string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	b, err := bucket.Open(ctx, place)
+	if err == nil {
+		err = b.Probe(ctx, "v1/")
+	}
+	report(err)
+}
+
 func report(err error) {
 	if err == nil {
 		os.Exit(0)
@@ -82,16 +94,11 @@ func report(err error) {
 // whom permissions mean nothing.
 func run(t *testing.T, what, folder string, asNobody bool) (string, int) {
 	t.Helper()
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.CommandContext(t.Context(), program, folder)
-	command.Env = append(os.Environ(), child+"="+what)
+	command := program(t, what, folder)
 	if asNobody && os.Getuid() == 0 {
 		// The test's own program and folders lie where only root can go.
 		copied := filepath.Join(t.TempDir(), "program")
-		data, err := os.ReadFile(program)
+		data, err := os.ReadFile(command.Path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,6 +116,18 @@ func run(t *testing.T, what, folder string, asNobody bool) (string, int) {
 		t.Fatal(err)
 	}
 	return string(output), command.ProcessState.ExitCode()
+}
+
+// program is this test's own, told to do one thing.
+func program(t *testing.T, what, place string) *exec.Cmd {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), path, place)
+	command.Env = append(os.Environ(), child+"="+what)
+	return command
 }
 
 // openUp lets everybody go through the folders above path that the test made.
@@ -321,6 +340,28 @@ func TestAzure(t *testing.T) {
 	err = open(t, "azblob://records/p?protocol=http&localemu=true&domain=127.0.0.1:1").Probe(ctx, "v1/")
 	if err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// The clients keep what they read of the environment, so that each of these has a process.
+func TestWithoutCredentials(t *testing.T) {
+	t.Parallel()
+	for place, hint := range map[string]string{
+		"s3://records?region=us-east-1": "give AWS credentials as its own tools read them",
+		"azblob://records":              "set AZURE_STORAGE_ACCOUNT",
+		"s3://records?anonymous=true":   "add ?region=… to the URL, or set AWS_REGION",
+		"s3://records?anonymous=true&region=us-east-1&endpoint=http%3A%2F%2F127.0.0.1%3A1": "check that s3://records can be reached from here",
+	} {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			command := program(t, "probe", place)
+			command.Env = []string{child + "=probe", "HOME=" + t.TempDir(), "AWS_EC2_METADATA_DISABLED=true"}
+			output, err := command.Output()
+			_, hints, _ := strings.Cut(string(output), "\n")
+			if err == nil || !strings.HasPrefix(hints, hint) {
+				t.Errorf("%v: %s, want the hint %q", err, output, hint)
+			}
+		})
 	}
 }
 

@@ -4,12 +4,16 @@ package main
 
 import (
 	"errors"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/knowngood/knowngood/test/github"
 )
 
 func TestMain(m *testing.M) {
@@ -19,7 +23,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs the program as a person or a pipeline would: each test/script/*.txtar is a
 // shell-like script that asserts standard output, standard error, exit status and files.
 // Beside testscript's own commands there is "exits STATUS COMMAND ARG...", which asserts an
-// exit status to the number.
+// exit status to the number. FAKE_GITHUB is the address of a GitHub where the token "good" may
+// write to acme/shop, whose pull request 7 has a commit of forty ones.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -35,10 +40,22 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GIT_AUTHOR_EMAIL", "anna@example.org")
 			env.Setenv("GIT_COMMITTER_NAME", "Anna")
 			env.Setenv("GIT_COMMITTER_EMAIL", "anna@example.org")
+			env.Setenv("FAKE_GITHUB", fakeGitHub(env))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 	})
+}
+
+func fakeGitHub(env *testscript.Env) string {
+	fake := &github.Server{}
+	bot := "github-actions[bot]"
+	fake.AddToken("good", github.Token{Login: bot, App: true, Scopes: github.Everything()})
+	fake.AddToken("fork", github.Token{Login: bot, App: true, Scopes: map[string]github.Access{"pull-requests": github.Read}})
+	fake.AddPull("acme/shop", github.Pull{Number: 7, Head: strings.Repeat("1", 40)})
+	server := httptest.NewServer(fake)
+	env.Defer(server.Close)
+	return server.URL
 }
 
 // exits runs a command and asserts its exit status.

@@ -26,6 +26,7 @@ const passes = 8
 
 // A Posted comment is what came of Comment.
 type Posted struct {
+	// URL is where the comment stands, "" while it does not say what it should.
 	URL string
 	// Done is "created", "updated", "unchanged", or "kept" where a newer run had written.
 	Done string
@@ -103,7 +104,6 @@ func (c *Client) settle(ctx context.Context, number int, own []note, want note, 
 		return false, err
 	}
 	first := own[0]
-	posted.URL = first.url
 	if !sameText(first.body, newest.body) {
 		_, response, err := issues.EditComment(ctx, c.owner, c.name, first.id, &github.IssueComment{Body: &newest.body})
 		if gone(response) {
@@ -114,6 +114,7 @@ func (c *Client) settle(ctx context.Context, number int, own []note, want note, 
 		}
 		return false, err
 	}
+	posted.URL = first.url
 	for _, other := range own[1:] {
 		response, err := issues.DeleteComment(ctx, c.owner, c.name, other.id)
 		if err != nil && !gone(response) {

@@ -110,6 +110,16 @@ func TestWhatTheServerRefuses(t *testing.T) {
 	}
 }
 
+func TestACommentThatCannotBeUpdatedIsNotPosted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	post(t, w.client(t, workflow), marker("1", "01A", "01A"), "first")
+	posted, err := w.client(t, reader).Comment(t.Context(), 7, marker("2", "01B", "01B"), "second")
+	if !errors.Is(err, pullrequest.ErrForbidden) || posted.URL != "" {
+		t.Errorf("%+v, %v", posted, err)
+	}
+}
+
 func TestWhatHealsIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)

@@ -145,14 +145,16 @@ var moreForm = regexp.MustCompile(`^and [0-9,]+ more$`)
 func whys(d *release.Decision) []string {
 	shown := map[string]bool{}
 	for _, j := range d.Judgements {
-		shown[j.Finding.Tool+" "+j.Finding.Rule+" "] = true
+		if j.Finding.Tool != "" && j.Finding.Rule != "" {
+			shown[j.Finding.Tool+" "+j.Finding.Rule] = true
+		}
 	}
 	return slices.DeleteFunc(slices.Clone(d.Reasons), func(reason string) bool {
 		if len(shown) > 0 && moreForm.MatchString(reason) {
 			return true
 		}
 		for finding := range shown {
-			if strings.HasPrefix(reason, finding) {
+			if strings.Contains(reason, finding) {
 				return true
 			}
 		}

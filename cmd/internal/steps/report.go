@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,6 +144,8 @@ func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.En
 	e.Report = &release.Report{}
 	record, err := s.read(ctx, run)
 	record.Repository = cmp.Or(record.Repository, s.repository)
+	// What earlier reports left is no part of the story: telling it twice changes nothing.
+	record.Entries = slices.DeleteFunc(slices.Clone(record.Entries), func(e release.Entry) bool { return e.Step == "report" })
 	options := report.Options{Server: pullrequest.Server(r.api)}
 	if n := len(record.Entries); n > 0 {
 		options.Record = catalog.Key(record.Entries[n-1])

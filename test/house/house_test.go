@@ -114,6 +114,7 @@ func TestEveryImportKeepsTheFloorPlan(t *testing.T) {
 			guarded[outside] = append(guarded[outside], name)
 		}
 	}
+	seen := map[string]bool{}
 	for _, p := range packages(t, "./...") {
 		name := strings.TrimPrefix(p.ImportPath, module)
 		if strings.HasPrefix(name, "test/") {
@@ -124,10 +125,16 @@ func TestEveryImportKeepsTheFloorPlan(t *testing.T) {
 			t.Errorf("%s has no row in ARCHITECTURE.md", name)
 			continue
 		}
+		seen[name] = true
 		for _, imported := range p.Imports {
 			if why := forbidden(name, r, imported, rooms, guarded); why != "" {
 				t.Errorf("%s imports %s: %s", name, imported, why)
 			}
+		}
+	}
+	for name := range rooms {
+		if !seen[name] {
+			t.Errorf("ARCHITECTURE.md has a row for %s, which does not exist", name)
 		}
 	}
 }

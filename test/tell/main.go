@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command tell reads `go test -json` from standard input and prints a line for each package,
+// the output of each test that failed, and at the end every skipped test with the switch that
+// runs it: a test that nobody knows to be skipped is a comment. It exits 1 when a test failed,
+// and when none passed: a go command that broke says nothing.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// An event is a line of `go test -json` (go doc test2json).
+type event struct {
+	Action, Package, Test, Output string
+	Elapsed                       float64
+}
+
+type test struct{ pkg, name string }
+
+func main() {
+	failed, err := tell(os.Stdin, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tell:", err)
+		os.Exit(1)
+	}
+	if failed {
+		os.Exit(1)
+	}
+}
+
+func tell(in io.Reader, out io.Writer) (failed bool, err error) {
+	output := map[test]*strings.Builder{}
+	var skipped []string
+	passed, broken := 0, 0
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			fmt.Fprintln(out, lines.Text()) // the compiler speaks plain text
+			continue
+		}
+		at := test{e.Package, e.Test}
+		switch e.Action {
+		case "output", "build-output":
+			if output[at] == nil {
+				output[at] = &strings.Builder{}
+			}
+			output[at].WriteString(e.Output)
+		case "pass":
+			if e.Test == "" {
+				fmt.Fprintf(out, "ok    %-60s %6.1f s\n", e.Package, e.Elapsed)
+			} else {
+				passed++
+			}
+		case "skip":
+			if e.Test != "" {
+				skipped = append(skipped, fmt.Sprintf("%s %s: %s", e.Package, e.Test, reason(output[at])))
+			}
+		case "fail", "build-fail":
+			failed = true
+			if e.Test != "" {
+				broken++
+			}
+			fmt.Fprintf(out, "FAIL  %s %s\n", e.Package, e.Test)
+			if output[at] != nil {
+				fmt.Fprint(out, output[at].String())
+			}
+		}
+	}
+	if len(skipped) > 0 {
+		fmt.Fprintf(out, "\nskipped, with the switch that runs it:\n  %s\n", strings.Join(skipped, "\n  "))
+	}
+	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", passed, broken, len(skipped))
+	return failed || passed == 0, lines.Err()
+}
+
+// reason is what a test said before it was skipped.
+func reason(output *strings.Builder) string {
+	if output == nil {
+		return "no reason given"
+	}
+	for line := range strings.SplitSeq(output.String(), "\n") {
+		if place, why, found := strings.Cut(strings.TrimSpace(line), ": "); found && strings.Contains(place, ".go:") {
+			return why
+		}
+	}
+	return "no reason given"
+}

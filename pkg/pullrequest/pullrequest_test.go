@@ -34,6 +34,8 @@ type world struct {
 
 	mu    sync.Mutex
 	waits []time.Duration
+	// http is the server's own: closing a server closes the idle connections of the default one.
+	http *http.Client
 }
 
 func newWorld(t *testing.T) *world {
@@ -49,12 +51,12 @@ func newWorld(t *testing.T) *world {
 	w.AddCommits(repository, lonely)
 	server := httptest.NewServer(w.Server)
 	t.Cleanup(server.Close)
-	w.url = server.URL
+	w.url, w.http = server.URL, server.Client()
 	return w
 }
 
 func (w *world) options(token string) pullrequest.Options {
-	return pullrequest.Options{API: w.url, Token: token, Repository: repository, Pause: w.pause, Now: time.Now}
+	return pullrequest.Options{API: w.url, Token: token, Repository: repository, Pause: w.pause, Now: time.Now, Client: w.http}
 }
 
 func (w *world) pause(ctx context.Context, d time.Duration) error {

@@ -29,20 +29,21 @@ func serve(t *testing.T) (*github.Server, func(method, path, token, body string)
 	t.Cleanup(server.Close)
 	return s, func(method, path, token, body string) (int, http.Header, map[string]any) {
 		t.Helper()
-		return ask(t, server.URL, method, path, token, body)
+		return ask(t, server, method, path, token, body)
 	}
 }
 
-func ask(t *testing.T, base, method, path, token, body string) (int, http.Header, map[string]any) {
+// ask uses the server's own client: closing a server closes the idle connections of the default one.
+func ask(t *testing.T, server *httptest.Server, method, path, token, body string) (int, http.Header, map[string]any) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := server.Client().Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,8 +47,8 @@ func Everything() map[string]Access {
 type Server struct {
 	// Now is the clock; nil is the real one.
 	Now func() time.Time
-	// Check, when set, sees every exchange below the API before it is sent: its error makes
-	// the answer a 500 that says what was wrong.
+	// Check, when set, sees every exchange that meets no fault before it is answered: its error
+	// makes the answer a 500 that says what was wrong. Package contract has one.
 	Check func(request *http.Request, requestBody []byte, status int, header http.Header, body []byte) error
 
 	mu       sync.Mutex

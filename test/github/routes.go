@@ -60,7 +60,7 @@ func (s *Server) whoami(x *exchange, _ []string) {
 	case x.token.App:
 		x.fail(http.StatusForbidden, "Resource not accessible by integration")
 	default:
-		x.status, x.value = http.StatusOK, x.user(x.token.Login, false)
+		x.status, x.value = http.StatusOK, x.publicUser(x.token.Login)
 	}
 }
 

@@ -34,6 +34,19 @@ func (x *exchange) user(login string, bot bool) object {
 	}
 }
 
+// publicUser returns what GitHub tells anybody of a person.
+func (x *exchange) publicUser(login string) object {
+	user := x.user(login, false)
+	for _, field := range []string{"name", "company", "blog", "location", "email", "hireable", "bio"} {
+		user[field] = nil
+	}
+	for _, field := range []string{"public_repos", "public_gists", "followers", "following"} {
+		user[field] = 0
+	}
+	user["user_view_type"], user["created_at"], user["updated_at"] = "public", "2020-01-02T03:04:05Z", "2026-01-02T03:04:05Z"
+	return user
+}
+
 // web returns where people would look at a path of a repository on this server.
 func (x *exchange) web(path string) string { return strings.TrimSuffix(x.base, "/api/v3") + "/" + path }
 

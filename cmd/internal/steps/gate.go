@@ -55,6 +55,7 @@ func (g *Gate) Run(ctx context.Context, run *Run) error {
 type gating struct {
 	sarif []string
 	mode  string
+	out   string
 }
 
 func (g *gating) declare(set *step.Set) {
@@ -62,6 +63,7 @@ func (g *gating) declare(set *step.Set) {
 	set.Text(&g.mode, "mode", "",
 		"enforce, or audit, in which findings only warn; empty uses the policy's, which is enforce unless it says otherwise.",
 		step.Choices(string(release.Enforce), string(release.Audit)))
+	set.Text(&g.out, "sarif-out", "", "SARIF file to write: all findings with the baseline's states and the waivers, for GitHub's upload.")
 	set.Output("decision", "pass, warn or fail.")
 	set.Output("risk", "How much is at stake when the commit ships: none, low, medium, high or critical.")
 	set.Output("findings", "How many findings the scans hold.")
@@ -88,7 +90,28 @@ func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry
 		Scans: scans, Commit: e.Commit, Head: e.Head, Now: run.Now(), Mode: release.Mode(g.mode),
 	})
 	e.Decision = &decision
-	return errors.Join(closed(decision), handOn(run, decision))
+	return errors.Join(closed(decision), handOn(run, decision), g.write(run, decision))
+}
+
+// write writes the decision as SARIF, whole or not at all: who uploads the file must not
+// upload half of it.
+func (g *gating) write(run *Run, d release.Decision) error {
+	if g.out == "" {
+		return nil
+	}
+	path := within(run.Dir, g.out)
+	draft, err := os.CreateTemp(filepath.Dir(path), ".knowngood-*.sarif")
+	if err != nil {
+		return fmt.Errorf("sarif-out: %w", err)
+	}
+	defer os.Remove(draft.Name())
+	if err := errors.Join(sarif.Write(draft, d), draft.Chmod(0o644), draft.Close()); err != nil {
+		return fmt.Errorf("sarif-out %s: %w", g.out, err)
+	}
+	if err := os.Rename(draft.Name(), path); err != nil {
+		return fmt.Errorf("sarif-out: %w", err)
+	}
+	return nil
 }
 
 // standardConfig is read where no other file is named, if it exists.

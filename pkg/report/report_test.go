@@ -26,21 +26,21 @@ var options = report.Options{
 }
 
 // cases returns the records of testdata by their names.
-func cases(t testing.TB) map[string]release.Record {
-	t.Helper()
+func cases(tb testing.TB) map[string]release.Record {
+	tb.Helper()
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) < 10 {
-		t.Fatalf("cases: %v, %v", files, err)
+		tb.Fatalf("cases: %v, %v", files, err)
 	}
 	records := map[string]release.Record{}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		var record release.Record
 		if err := json.Unmarshal(data, &record); err != nil {
-			t.Fatalf("%s: %v", file, err)
+			tb.Fatalf("%s: %v", file, err)
 		}
 		records[strings.TrimSuffix(filepath.Base(file), ".json")] = record
 	}

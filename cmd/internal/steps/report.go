@@ -139,7 +139,8 @@ func (r *reporting) declare(set *step.Set) {
 }
 
 // run tells the run's record everywhere, and notes in the entry where it was told and what could
-// not be. The error it returns is the sum of the latter: it must not end a release.
+// not be, of which it warns. The error it returns is the sum of the latter: it must not end a
+// release.
 func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.Entry) error {
 	e.Report = &release.Report{}
 	record, err := s.read(ctx, run)
@@ -169,7 +170,10 @@ func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.En
 	}
 	e.Report.Summary, e.Report.Degraded = ok && err == nil, options.Notes
 	if e.Report.Comment != "" {
-		missed = append(missed, run.Host.Output("comment", report.Clean(e.Report.Comment)))
+		if err := run.Host.Output("comment", report.Clean(e.Report.Comment)); err != nil {
+			missed = append(missed, err)
+			run.Log.Warn("the report is not whole", "why", err.Error())
+		}
 	}
 	run.Tell(report.Text(record, options))
 	return errors.Join(missed...)

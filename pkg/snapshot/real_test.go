@@ -28,8 +28,7 @@ func inCluster(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Parallel()
 	c := realcluster.New(t, "snapshot")
 	test(t, &world{
-		Cluster: c.Cluster, suffix: "-" + c.Namespace,
-		bind: func(t *testing.T, claim *corev1.PersistentVolumeClaim) { t.Helper(); waitBound(t, c.Cluster, claim) },
+		Cluster: c.Cluster, suffix: "-" + c.Namespace, bind: bindOn(c),
 	})
 }
 
@@ -46,3 +45,7 @@ func waitBound(t *testing.T, c *kube.Cluster, claim *corev1.PersistentVolumeClai
 }
 
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func bindOn(c *realcluster.Cluster) func(*testing.T, *corev1.PersistentVolumeClaim) {
+	return func(t *testing.T, claim *corev1.PersistentVolumeClaim) { t.Helper(); waitBound(t, c.Cluster, claim) }
+}

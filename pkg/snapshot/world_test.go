@@ -122,10 +122,7 @@ func (w *world) class(t *testing.T, name string, change func(*snapshotv1.VolumeS
 	change(class)
 	_, err := w.Snapshots.SnapshotV1().VolumeSnapshotClasses().Create(t.Context(), class, metav1.CreateOptions{})
 	fatal(t, err)
-	t.Cleanup(func() {
-		w.clear(t) // a snapshot whose class is gone is never deleted
-		_ = w.Snapshots.SnapshotV1().VolumeSnapshotClasses().Delete(cleanup(t), class.Name, metav1.DeleteOptions{})
-	})
+	t.Cleanup(func() { w.retire(t, class) })
 	return class.Name
 }
 
@@ -234,21 +231,36 @@ func (w *world) forget(t *testing.T, s release.Snapshot) {
 	fatal(t, err)
 }
 
-// clear deletes all VolumeSnapshots of the namespace and waits until they are gone.
-func (w *world) clear(t *testing.T) {
+// retire deletes the VolumeSnapshots of the namespace, then a class of the test's own. A
+// snapshot whose making has failed is deleted only after it was made, so the class is healed
+// first; one that was deleted while it was made is deleted when csi-snapshotter looks through
+// all contents again, which takes minutes. Then the class stays, for it is needed still.
+func (w *world) retire(t *testing.T, class *snapshotv1.VolumeSnapshotClass) {
 	t.Helper()
 	if w.fake != nil {
 		return
 	}
 	ctx := cleanup(t)
-	snapshots := w.Snapshots.SnapshotV1().VolumeSnapshots(w.Namespace)
+	classes, snapshots := w.Snapshots.SnapshotV1().VolumeSnapshotClasses(), w.Snapshots.SnapshotV1().VolumeSnapshots(w.Namespace)
+	healed := class.DeepCopy()
+	healed.Parameters, healed.ResourceVersion = nil, ""
+	if err := classes.Delete(ctx, class.Name, metav1.DeleteOptions{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := classes.Create(ctx, healed, metav1.CreateOptions{}); err != nil {
+		t.Error(err)
+	}
 	if err := snapshots.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		t.Error(err)
 	}
-	spec := kube.WaitSpec{What: "snapshots to be gone", Timeout: 3 * time.Minute, Resource: "volumesnapshots", Namespace: w.Namespace}
+	spec := kube.WaitSpec{What: "snapshots to be gone", Timeout: 20 * time.Second, Resource: "volumesnapshots", Namespace: w.Namespace}
 	if err := kube.Wait(ctx, w.Cluster, spec, snapshots, func(left []*snapshotv1.VolumeSnapshot) (kube.Progress, error) {
 		return kube.Progress{Done: len(left) == 0, State: "there"}, nil
 	}); err != nil {
+		t.Logf("class %s stays: %v", class.Name, err)
+		return
+	}
+	if err := classes.Delete(ctx, class.Name, metav1.DeleteOptions{}); err != nil {
 		t.Error(err)
 	}
 }

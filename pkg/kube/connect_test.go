@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -47,7 +46,7 @@ func kubeconfig(t *testing.T, server string) string {
 }
 
 func connect(config kube.Config) (*kube.Cluster, error) {
-	config.Log, config.Now = slog.New(slog.NewTextHandler(io.Discard, nil)), time.Now
+	config.Log, config.Now = slog.New(slog.DiscardHandler), time.Now
 	return kube.Connect(config)
 }
 

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
 	"k8s.io/client-go/transport/websocket"
+	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
 	streamspdy "k8s.io/streaming/pkg/httpstream/spdy"
 )
@@ -40,7 +41,7 @@ func (s *streams) Dial(ctx context.Context, namespace, pod string, port int) (Co
 	}
 	conn, err := forward(session, fmt.Sprintf("%s/%s port %d", namespace, pod, port), port)
 	if err != nil {
-		session.Close()
+		_ = session.Close()
 		return nil, s.cluster.Explain(ctx, call, err)
 	}
 	return conn, nil
@@ -62,7 +63,7 @@ func (s *streams) session(ctx context.Context, namespace, pod string) (httpstrea
 	}
 	socket, err := websocket.Negotiate(transport, holder, request, tunnel)
 	if err == nil {
-		return streamspdy.NewClientConnectionWithPings(portforward.NewTunnelingConnectionWithLogger(quiet, socket), portforward.PingPeriod)
+		return streamspdy.NewClientConnectionWithPings(portforward.NewTunnelingConnectionWithLogger(klog.Logger{}, socket), portforward.PingPeriod)
 	}
 	refusal, again := refused(err)
 	if !again {
@@ -196,5 +197,8 @@ func (f *forwarded) RemoteAddr() net.Addr { return podAddress(f.remote) }
 
 type podAddress string
 
-func (podAddress) Network() string  { return "pod" }
+// Network implements net.Addr.
+func (podAddress) Network() string { return "pod" }
+
+// String implements net.Addr.
 func (a podAddress) String() string { return string(a) }

@@ -80,10 +80,6 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("exit status %d: %s", e.Status, OneLine(e.Stderr))
 }
 
-// quiet keeps client-go from writing to standard error that a stream was cut, which is how
-// commands are ended here.
-var quiet klog.Logger
-
 // streams speaks to the API server: by websocket, and by SPDY where that is refused.
 type streams struct {
 	config  *rest.Config
@@ -123,7 +119,9 @@ func (s *streams) ended(ctx, running context.Context, command Command, output Ou
 // stream runs the command. RBAC calls both ways "create pods/exec" (servers before 1.35 ask
 // "get" for a websocket, so a refusal there is tried again by SPDY's POST).
 func (s *streams) stream(ctx context.Context, command Command, options remotecommand.StreamOptions) error {
-	ctx = klog.NewContext(ctx, quiet)
+	// A logger without a sink keeps client-go from writing to standard error that a stream was
+	// cut, which is how commands are ended here.
+	ctx = klog.NewContext(ctx, klog.Logger{})
 	target, err := s.target(command.Namespace, command.Pod, "exec", &corev1.PodExecOptions{
 		Container: command.Container, Command: command.Args,
 		Stdin: options.Stdin != nil, Stdout: true, Stderr: true,

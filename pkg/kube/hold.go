@@ -57,8 +57,8 @@ func (s *streams) Hold(ctx context.Context, command Command) (*Held, error) {
 	go func() {
 		defer stop()
 		err := s.stream(running, command, remotecommand.StreamOptions{Stdin: input, Stdout: stdout, Stderr: &stderr})
-		stdout.Close()
-		input.CloseWithError(io.ErrClosedPipe)
+		_ = stdout.Close()
+		_ = input.CloseWithError(io.ErrClosedPipe)
 		reading.Wait()
 		end <- s.ended(context.WithoutCancel(ctx), running, command, Output{Stderr: stderr.String()}, err)
 	}()

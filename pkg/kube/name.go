@@ -5,7 +5,7 @@ package kube
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -71,9 +71,10 @@ func isLabelByte(b byte) bool {
 }
 
 func digest(parts ...string) string {
-	hash := sha256.New()
+	var told strings.Builder
 	for _, part := range parts {
-		fmt.Fprintf(hash, "%d:%s,", len(part), part)
+		told.WriteString(strconv.Itoa(len(part)) + ":" + part + ",")
 	}
-	return hex.EncodeToString(hash.Sum(nil))[:digestLength]
+	sum := sha256.Sum256([]byte(told.String()))
+	return hex.EncodeToString(sum[:])[:digestLength]
 }

@@ -16,8 +16,20 @@ func TestNameTellsPartsApart(t *testing.T) {
 	long := strings.Repeat("very-long-claim-name-", 5)
 	seen := map[string]string{}
 	for _, parts := range [][]string{
-		{"a-b", "c"}, {"a", "b-c"}, {"a-b-c"}, {"A-b", "c"}, {"a_b", "c"}, {"a", "", "b-c"},
-		{long + "1", "x"}, {long + "2", "x"}, {"größe"}, {"grüße"}, {""}, {"-"}, {"feature/x"}, {"feature-x"},
+		{"a-b", "c"},
+		{"a", "b-c"},
+		{"a-b-c"},
+		{"A-b", "c"},
+		{"a_b", "c"},
+		{"a", "", "b-c"},
+		{long + "1", "x"},
+		{long + "2", "x"},
+		{"größe"},
+		{"grüße"},
+		{""},
+		{"-"},
+		{"feature/x"},
+		{"feature-x"},
 	} {
 		name := kube.Name(parts...)
 		if other, taken := seen[name]; taken {

@@ -191,7 +191,7 @@ func (w *waiter[T, L]) rest(ctx context.Context, pause time.Duration, heartbeat 
 		case <-timer.C:
 			return nil
 		case <-heartbeat:
-			w.tell("still waiting")
+			w.tell()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -240,7 +240,7 @@ func (w *waiter[T, L]) follow(ctx context.Context, watcher watch.Interface, rech
 			w.apply(event)
 		case <-again.C:
 		case <-heartbeat:
-			w.tell("still waiting")
+			w.tell()
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
@@ -265,13 +265,13 @@ func (w *waiter[T, L]) look() (Progress, error) {
 	}
 	if progress.State != w.state && !progress.Done {
 		w.state = progress.State
-		w.tell("waiting")
+		w.tell()
 	}
 	return progress, nil
 }
 
-func (w *waiter[T, L]) tell(message string) {
-	w.cluster.Log.Info(message, "what", w.spec.What, "state", w.state,
+func (w *waiter[T, L]) tell() {
+	w.cluster.Log.Info("waiting", "what", w.spec.What, "state", w.state,
 		"seconds", int(w.cluster.Now().Sub(w.began).Round(time.Second).Seconds()))
 }
 
@@ -286,7 +286,7 @@ func (w *waiter[T, L]) passing(ctx context.Context, verb string, err error) erro
 	}
 	if state := OneLine(explained.Error()); state != w.state {
 		w.state = state
-		w.tell("waiting")
+		w.tell()
 	}
 	return nil
 }

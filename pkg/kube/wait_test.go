@@ -101,8 +101,8 @@ func TestWaitSeesAChangeAtOnceAndTellsWhatItWaitsFor(t *testing.T) {
 			t.Errorf("Waited() = %s, want 25s", c.Waited())
 		}
 		want := `msg=waiting what="claims to be bound" state="data is Pending" seconds=0
-msg="still waiting" what="claims to be bound" state="data is Pending" seconds=10
-msg="still waiting" what="claims to be bound" state="data is Pending" seconds=20
+msg=waiting what="claims to be bound" state="data is Pending" seconds=10
+msg=waiting what="claims to be bound" state="data is Pending" seconds=20
 `
 		if log.String() != want {
 			t.Errorf("log:\n%swant:\n%s", log, want)

@@ -113,7 +113,7 @@ func (p *postgresql) psql(command kube.Command, stdin io.Reader, stdout io.Write
 			}
 		case <-death:
 			go func() {
-				for range lines { //nolint:revive // until the input is closed
+				for range lines { // until the input is closed
 				}
 			}()
 			return &kube.ExitError{Status: 2, Stderr: "FATAL: terminating connection"}

@@ -4,7 +4,6 @@ package snapshot_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -44,7 +43,7 @@ func waitBound(t *testing.T, c *kube.Cluster, claim *corev1.PersistentVolumeClai
 		})))
 }
 
-func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func bindOn(c *realcluster.Cluster) func(*testing.T, *corev1.PersistentVolumeClaim) {
 	return func(t *testing.T, claim *corev1.PersistentVolumeClaim) { t.Helper(); waitBound(t, c.Cluster, claim) }

@@ -42,7 +42,8 @@ func TestVeleroHooks(t *testing.T) {
 		"post fails":   {both, commands{fails: map[string]string{"/bin/wake": "asleep"}}, []string{"web-0 main: /bin/rest", "web-0 main: /bin/wake --now"}, release.ConsistencyUnproven, "", "its thaw failed"},
 		"skipped":      {with(both, snapshot.AnnotationHooks, "skip"), commands{}, nil, release.ConsistencyCrash, "", ""},
 		"hold is first": {
-			with(both, snapshot.AnnotationHold, "postgresql", snapshot.AnnotationHoldContainer, "main"), commands{},
+			with(both, snapshot.AnnotationHold, "postgresql", snapshot.AnnotationHoldContainer, "main"),
+			commands{},
 			[]string{"web-0 main: psql --no-psqlrc --quiet --no-align --tuples-only --no-password --set=ON_ERROR_STOP=1 --dbname=dbname=postgres application_name=knowngood"},
 			release.ConsistencyApplication, "", "",
 		},

@@ -7,7 +7,6 @@ package fakecluster
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -37,8 +36,8 @@ type Cluster struct {
 func New(tb testing.TB, namespace string, objects ...runtime.Object) *Cluster {
 	tb.Helper()
 	c := &Cluster{
-		CoreFake:        corefake.NewSimpleClientset(), //nolint:staticcheck // the newer one reads the whole OpenAPI, 0.2 s each time, for server-side apply
-		SnapshotFake:    snapfake.NewSimpleClientset(),
+		CoreFake:        corefake.NewSimpleClientset(), // NewClientset reads the whole OpenAPI, 0.2 s each time
+		SnapshotFake:    snapfake.NewSimpleClientset(), //nolint:staticcheck // this module has no NewClientset
 		CertificateFake: cmfake.NewSimpleClientset(),
 	}
 	var created atomic.Int64
@@ -70,7 +69,7 @@ func New(tb testing.TB, namespace string, objects ...runtime.Object) *Cluster {
 	c.Cluster = &kube.Cluster{
 		Namespace: namespace, Host: "https://fake.example",
 		Core: c.CoreFake, Snapshots: c.SnapshotFake, Certificates: c.CertificateFake,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 	return c
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -117,24 +116,6 @@ func Named[T Object](check func(object T) (Progress, error)) func([]T) (Progress
 		return check(objects[0])
 	}
 }
-
-// OneLine makes text of the cluster fit for a log line or an error: one line, no control
-// characters, and not longer than a person reads.
-func OneLine(text string) string {
-	const limit = 400
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' || r == 0x85 }), " ")
-	text = strings.ToValidUTF8(text, "?")
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "") + "…"
-	}
-	return text
-}
-
-// Waiting counts the time until stop is called as waited; for waits that no watch can serve.
-func (c *Cluster) Waiting() (stop func()) { return c.waited.start(c.Now) }
-
-// Waited is how long at least one wait was under way so far.
-func (c *Cluster) Waited() time.Duration { return c.waited.total(c.Now) }
 
 type waiter[T Object, L runtime.Object] struct {
 	cluster *Cluster
@@ -324,37 +305,4 @@ func (w *waiter[T, L]) apply(event watch.Event) {
 		return
 	}
 	w.objects[key] = object
-}
-
-// A stopwatch adds up the time in which at least one of several waits was under way.
-type stopwatch struct {
-	mu      sync.Mutex
-	running int
-	since   time.Time
-	sum     time.Duration
-}
-
-func (s *stopwatch) start(now func() time.Time) (stop func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running == 0 {
-		s.since = now()
-	}
-	s.running++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.running--; s.running == 0 {
-			s.sum += now().Sub(s.since)
-		}
-	}
-}
-
-func (s *stopwatch) total(now func() time.Time) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running > 0 {
-		return s.sum + now().Sub(s.since)
-	}
-	return s.sum
 }

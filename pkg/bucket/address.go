@@ -23,11 +23,8 @@ type address struct {
 	raw string
 }
 
-var (
-	schemes = []string{"file", "mem", "s3", "gs", "azblob"}
-	// oneSlash finds s3:/bucket and s3:bucket/x, which would otherwise be folders.
-	oneSlash = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
-)
+// oneSlash finds s3:/bucket and s3:bucket/x, which would otherwise be folders.
+var oneSlash = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
 const forms = "write a folder, file:///folder, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix"
 
@@ -42,7 +39,7 @@ func parse(text string) (address, error) {
 		}
 		return address{scheme: "file", target: folderURL(text), raw: text}, nil
 	}
-	if !slices.Contains(schemes, scheme) {
+	if !slices.Contains([]string{"file", "mem", "s3", "gs", "azblob"}, scheme) {
 		return address{}, fault.Hint(fault.Usagef("bucket %q: no such kind of bucket", Redact(text)), forms)
 	}
 	target, err := url.Parse(text)
@@ -136,12 +133,16 @@ func Locate(dir, text string) string {
 	return at.target.String()
 }
 
-// shown are the query parameters whose values hold no secret. All others are hidden.
-var shown = []string{
-	"accelerate", "anonymous", "cdn", "create_dir", "dir_file_mode", "disable_https", "domain", "dualstack", "fips", "grpc",
-	"hostname_immutable", "localemu", "metadata", "no_tmp_dir", "nomd5", "prefix", "profile", "protocol", "region",
-	"request_checksum_calculation", "response_checksum_validation", "s3ForcePathStyle", "storage_account", "universe_domain",
-	"use_path_style", "zonal",
+// shown tells whether the value of a query parameter holds no secret. All others are hidden.
+func shown(parameter string) bool {
+	switch parameter {
+	case "accelerate", "anonymous", "cdn", "create_dir", "dir_file_mode", "disable_https", "domain", "dualstack", "fips", "grpc",
+		"hostname_immutable", "localemu", "metadata", "no_tmp_dir", "nomd5", "prefix", "profile", "protocol", "region",
+		"request_checksum_calculation", "response_checksum_validation", "s3ForcePathStyle", "storage_account", "universe_domain",
+		"use_path_style", "zonal":
+		return true
+	}
+	return false
 }
 
 // Redact returns the place as it may be printed: without user information, without query
@@ -164,7 +165,7 @@ func Redact(text string) string {
 	query, kept, more := parsed.Query(), url.Values{}, ""
 	for name, values := range query {
 		switch {
-		case slices.Contains(shown, name):
+		case shown(name):
 			kept[name] = values
 		case name == "endpoint":
 			kept.Set(name, server(values[0]))

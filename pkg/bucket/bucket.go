@@ -88,9 +88,8 @@ func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, erro
 	if err != nil {
 		return nil, b.at.explain("read", key, err)
 	}
-	defer reader.Close()
 	data, err := io.ReadAll(io.LimitReader(reader, limit+1))
-	if err != nil {
+	if err = errors.Join(err, reader.Close()); err != nil {
 		return nil, b.at.explain("read", key, err)
 	}
 	if int64(len(data)) > limit {

@@ -68,16 +68,16 @@ func keys(t *testing.T, b *bucket.Bucket, prefix string) []string {
 // The suite is what catalogs rely on, on every kind of bucket that runs here.
 func TestSuite(t *testing.T) {
 	t.Parallel()
-	for name, place := range map[string]func(*testing.T) string{
-		"folder":                func(t *testing.T) string { return t.TempDir() + "/new/folder with space?" },
-		"folder URL and prefix": func(t *testing.T) string { return "file://" + t.TempDir() + "?prefix=a/b" },
-		"memory":                func(*testing.T) string { return "mem://" },
-		"s3":                    func(t *testing.T) string { return s3(t, "") },
-		"s3 with prefix":        func(t *testing.T) string { return s3(t, "/team/shop") },
+	for name, place := range map[string]string{
+		"folder":                t.TempDir() + "/new/folder with space?",
+		"folder URL and prefix": "file://" + t.TempDir() + "?prefix=a/b",
+		"memory":                "mem://",
+		"s3":                    s3(t, ""),
+		"s3 with prefix":        s3(t, "/team/shop"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			suite(t, open(t, place(t)))
+			suite(t, open(t, place))
 		})
 	}
 }
@@ -113,6 +113,7 @@ func prefixFor(place string) string {
 }
 
 func suite(t *testing.T, b *bucket.Bucket) {
+	t.Helper()
 	ctx := t.Context()
 	if err := b.Probe(ctx, "v1/.probe/"); err != nil {
 		t.Fatalf("Probe: %v", err)

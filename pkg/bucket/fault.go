@@ -105,7 +105,7 @@ func (a address) hint(verb string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case a.withoutCredentials(text):
-		return fault.Hint(err, "%s", credentials[a.scheme])
+		return fault.Hint(err, "%s", a.credentials())
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network), errors.As(err, &name):
 		return fault.Hint(err, "check that %s can be reached from here", a.place(""))
 	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.ENOTDIR):
@@ -122,10 +122,14 @@ func (a address) hint(verb string, err error) error {
 	return err
 }
 
-var credentials = map[string]string{
-	"s3":     "give AWS credentials as its own tools read them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role",
-	"gs":     "give Google credentials as its own tools read them: GOOGLE_APPLICATION_CREDENTIALS, gcloud auth, or workload identity",
-	"azblob": "set AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or a managed identity",
+func (a address) credentials() string {
+	switch a.scheme {
+	case "s3":
+		return "give AWS credentials as its own tools read them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role"
+	case "gs":
+		return "give Google credentials as its own tools read them: GOOGLE_APPLICATION_CREDENTIALS, gcloud auth, or workload identity"
+	}
+	return "set AZURE_STORAGE_ACCOUNT, and AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or a managed identity"
 }
 
 // withoutCredentials tells whether the client found nothing to sign a request with. The

@@ -97,7 +97,7 @@ func (a address) files(ctx context.Context, prefix string) ([]string, error) {
 			failed = append(failed, err)
 			return nil
 		case entry.Type()&fs.ModeSymlink != 0:
-			if info, err := os.Stat(path); err != nil || info.IsDir() {
+			if !isFile(path) {
 				failed = append(failed, fmt.Errorf("%s is a link, which is not followed", path))
 				return nil
 			}
@@ -111,6 +111,12 @@ func (a address) files(ctx context.Context, prefix string) ([]string, error) {
 		return nil
 	})
 	return keys, errors.Join(append(failed, err)...)
+}
+
+// isFile tells whether a link leads to a file. One that leads nowhere does not.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 var (

@@ -76,7 +76,7 @@ func (b *Bucket) syncFolders(folder string) error {
 		return err
 	}
 	for len(folder) >= len(top) {
-		file, err := os.Open(folder) //nolint:gosec // a folder of the bucket's own
+		file, err := os.Open(folder)
 		if err != nil {
 			return err
 		}

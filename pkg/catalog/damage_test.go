@@ -66,6 +66,32 @@ func change(t *testing.T, path string, with func(map[string]any)) {
 	}
 }
 
+// cutTo makes an entry as long as size.
+func cutTo(size int64) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		t.Helper()
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func overwriteWith(text string) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func changed(with func(map[string]any)) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		t.Helper()
+		change(t, path, with)
+	}
+}
+
 func threeSteps(t *testing.T, place string) (*catalog.Catalog, []release.Entry) {
 	t.Helper()
 	c := open(t, place, start())
@@ -84,20 +110,14 @@ func TestDamagedEntriesAreNamedAndTheOthersRead(t *testing.T) {
 		want   error
 		why    string
 	}{
-		{"empty, as after a power cut", func(t *testing.T, path string) { os.WriteFile(path, nil, 0o600) }, catalog.ErrDamaged, "unexpected end of JSON input"},
-		{"cut off", func(t *testing.T, path string) { os.Truncate(path, 40) }, catalog.ErrDamaged, "unexpected end of JSON input"},
-		{"not an entry", func(t *testing.T, path string) { os.WriteFile(path, []byte(`[]`), 0o600) }, catalog.ErrDamaged, "cannot unmarshal array"},
-		{"no format", func(t *testing.T, path string) { os.WriteFile(path, []byte(`{}`), 0o600) }, catalog.ErrDamaged, "does not say what its name says"},
-		{"a wrong type", func(t *testing.T, path string) {
-			change(t, path, func(o map[string]any) { o["began"] = 7 })
-		}, catalog.ErrDamaged, "Time.UnmarshalJSON"},
-		{"another commit inside", func(t *testing.T, path string) {
-			change(t, path, func(o map[string]any) { o["commit"] = commitB })
-		}, catalog.ErrDamaged, "does not say what its name says"},
-		{"a newer format", func(t *testing.T, path string) {
-			change(t, path, func(o map[string]any) { o["format"] = 2; o["began"] = "in another form" })
-		}, catalog.ErrNewer, "has format 2, this program reads up to 1"},
-		{"too large", func(t *testing.T, path string) { os.Truncate(path, 65<<20) }, catalog.ErrDamaged, "object is too large"},
+		{"empty, as after a power cut", cutTo(0), catalog.ErrDamaged, "unexpected end of JSON input"},
+		{"cut off", cutTo(40), catalog.ErrDamaged, "unexpected end of JSON input"},
+		{"not an entry", overwriteWith(`[]`), catalog.ErrDamaged, "cannot unmarshal array"},
+		{"no format", overwriteWith(`{}`), catalog.ErrDamaged, "does not say what its name says"},
+		{"a wrong type", changed(func(o map[string]any) { o["began"] = 7 }), catalog.ErrDamaged, "Time.UnmarshalJSON"},
+		{"another commit inside", changed(func(o map[string]any) { o["commit"] = commitB }), catalog.ErrDamaged, "does not say what its name says"},
+		{"a newer format", changed(func(o map[string]any) { o["format"] = 2; o["began"] = "in another form" }), catalog.ErrNewer, "has format 2, this program reads up to 1"},
+		{"too large", cutTo(65 << 20), catalog.ErrDamaged, "object is too large"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -152,61 +172,6 @@ func TestNamesAmongTheEntries(t *testing.T) {
 	}
 	if _, err := c.Append(t.Context(), entry("production", "2", commitA, "gate")); err != nil {
 		t.Errorf("a stray name stops the next run: %v", err)
-	}
-}
-
-func TestVerifyFindsWhatWasRemovedOrAltered(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		name   string
-		damage func(t *testing.T, c *catalog.Catalog, stored []release.Entry)
-		broken bool
-	}{
-		{"nothing", func(*testing.T, *catalog.Catalog, []release.Entry) {}, false},
-		{"the first removed", func(t *testing.T, c *catalog.Catalog, stored []release.Entry) { os.Remove(c.Place(stored[0])) }, true},
-		{"one in the middle removed", func(t *testing.T, c *catalog.Catalog, stored []release.Entry) { os.Remove(c.Place(stored[1])) }, true},
-		{"one altered", func(t *testing.T, c *catalog.Catalog, stored []release.Entry) {
-			change(t, c.Place(stored[0]), func(o map[string]any) { o["state"] = "failed" })
-		}, true},
-		{"a predecessor denied", func(t *testing.T, c *catalog.Catalog, stored []release.Entry) {
-			change(t, c.Place(stored[2]), func(o map[string]any) { delete(o, "previous") })
-		}, true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			at := start()
-			c := open(t, t.TempDir(), at)
-			var stored []release.Entry
-			for _, name := range []string{"gate", "snapshot", "deploy-start"} {
-				stored = append(stored, put(t, c, entry("production", "1", commitA, name))...)
-				at.at = at.at.Add(5 * time.Minute)
-			}
-			test.damage(t, c, stored)
-			if err := c.Verify(t.Context(), "shop", "", "1"); errors.Is(err, catalog.ErrBroken) != test.broken {
-				t.Errorf("Verify: %v, want broken %t", err, test.broken)
-			}
-		})
-	}
-	if err := open(t, "mem://", start()).Verify(t.Context(), "shop", "", "1"); !errors.Is(err, catalog.ErrNotFound) {
-		t.Errorf("Verify of nothing: %v", err)
-	}
-}
-
-func TestOrderDoesNotDependOnClocks(t *testing.T) {
-	t.Parallel()
-	folder := t.TempDir()
-	ahead, behind := start(), start()
-	ahead.at = ahead.at.Add(time.Hour)
-	put(t, open(t, folder, ahead), entry("production", "1", commitA, "gate"))
-	put(t, open(t, folder, behind), entry("production", "1", commitA, "snapshot"))
-	c := open(t, folder, ahead)
-	put(t, c, entry("production", "1", commitA, "report"))
-	record, err := c.Record(t.Context(), "shop", "", "1")
-	if err != nil || steps(record) != "production: gate snapshot report" {
-		t.Errorf("record %q, %v", steps(record), err)
-	}
-	if err := c.Verify(t.Context(), "shop", "", "1"); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -68,8 +68,13 @@ func TestCheck(t *testing.T) {
 		t.Error(err)
 	}
 	for _, test := range []struct{ app, why string }{
-		{"", "it is empty"}, {" ", "it is empty"}, {"a ", "it begins or ends with a space"}, {"a\nb", "it holds a control character"},
-		{"a\x1b[2J", "it holds a control character"}, {"a\u202eb", "it holds a control character"}, {"a\xff", "it is not UTF-8"},
+		{"", "it is empty"},
+		{" ", "it is empty"},
+		{"a ", "it begins or ends with a space"},
+		{"a\nb", "it holds a control character"},
+		{"a\x1b[2J", "it holds a control character"},
+		{"a\u202eb", "it holds a control character"},
+		{"a\xff", "it is not UTF-8"},
 		{strings.Repeat("a", 201), "it is too long: 201 bytes in a key, at most 200"},
 		{strings.Repeat("ü", 40), "it is too long: 240 bytes in a key, at most 200"},
 	} {

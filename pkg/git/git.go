@@ -172,19 +172,23 @@ func (c *Checkout) ask(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSuffix(string(output), "\n"), err
 }
 
-// config is given with every command. The first line lets git read a repository that
-// another user owns; the others keep such a repository from choosing a program to run.
-var config = []string{
-	"-c", "safe.directory=*",
-	"-c", "core.fsmonitor=false",
-	"-c", "core.hooksPath=/dev/null",
-	"-c", "protocol.allow=never",
+// guarded returns the arguments with the configuration that every command is given. The first
+// setting lets git read a repository that another user owns; the others keep such a repository
+// from choosing a program to run.
+func guarded(args []string) []string {
+	return append([]string{
+		"--no-pager",
+		"-c", "safe.directory=*",
+		"-c", "core.fsmonitor=false",
+		"-c", "core.hooksPath=/dev/null",
+		"-c", "protocol.allow=never",
+	}, args...)
 }
 
 func (c *Checkout) run(ctx context.Context, limit int64, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
-	command := exec.CommandContext(ctx, "git", append(append([]string{"--no-pager"}, config...), args...)...)
+	command := exec.CommandContext(ctx, "git", guarded(args)...) //nolint:gosec // no shell, and options end before what others wrote
 	command.Dir, command.Env, command.WaitDelay = c.dir, c.environ, time.Second
 	complaint := &capped{left: 4 << 10}
 	output := &capped{left: limit}

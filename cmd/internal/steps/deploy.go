@@ -93,11 +93,17 @@ func deployCommand(e *release.Entry) string {
 	return e.Deploy.Command
 }
 
-// outcomes are the words of the pipelines that say how a job or a task ended.
-var outcomes = map[string]release.State{
-	"success": release.Done, "succeeded": release.Done, "completed": release.Done, "done": release.Done,
-	"failure": release.Failed, "failed": release.Failed,
-	"cancelled": release.Cancelled, "canceled": release.Cancelled,
+// outcomeOf reads the words of the pipelines that say how a job or a task ended.
+func outcomeOf(word string) (state release.State, known bool) {
+	switch strings.ToLower(word) {
+	case "success", "succeeded", "completed", "done":
+		return release.Done, true
+	case "failure", "failed":
+		return release.Failed, true
+	case "cancelled", "canceled":
+		return release.Cancelled, true
+	}
+	return "", false
 }
 
 // ended returns how the deploy ended and its exit status.
@@ -118,7 +124,7 @@ func (d *DeployFinish) ended() (release.State, int, error) {
 	if d.outcome == "" {
 		return state, status, nil
 	}
-	said, known := outcomes[strings.ToLower(d.outcome)]
+	said, known := outcomeOf(d.outcome)
 	switch {
 	case !known:
 		return "", 0, fault.Usagef("outcome %.80q: want success, failure or cancelled", d.outcome)

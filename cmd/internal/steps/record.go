@@ -191,7 +191,8 @@ func (s *subject) open(ctx context.Context, run *Run, about release.Subject) err
 		err = oneCommit(ctx, store, about)
 	}
 	if err != nil {
-		return errors.Join(err, store.Close())
+		store.Close()
+		return err
 	}
 	s.store = store
 	return nil

@@ -47,8 +47,10 @@ func (n *node) storage() []supervise.Component {
 				return n.kubectl(ctx, nil, "wait", "--for=jsonpath={.spec.drivers[*].name}="+Driver, "--timeout=20s", "csinode/"+n.in.Name)
 			},
 		},
-		sidecar("snapshot-controller", "9801"),
-		sidecar("csi-snapshotter", "9802", "--csi-address="+socket),
+		// A snapshot that is deleted while it is being made goes at the next look through all of
+		// them, upstream's every 15 minutes.
+		sidecar("snapshot-controller", "9801", "--resync-period=15s"),
+		sidecar("csi-snapshotter", "9802", "--csi-address="+socket, "--resync-period=15s"),
 		sidecar("csi-provisioner", "9803", "--csi-address="+socket),
 	}
 }

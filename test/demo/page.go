@@ -31,13 +31,14 @@ func (p page) timeline(result journey.Result) {
 	start := result.Record.Entries[0].Began
 	p.line("  %-15s %8s %8s %9s  %s", "step", "after", "took", "own CPU", "")
 	var own float64
+	var peak int64
 	for _, e := range result.Record.Entries {
-		own += e.CPUSeconds
+		own, peak = own+e.CPUSeconds, max(peak, e.PeakBytes)
 		p.line("  %-15s %6.1f s %6.1f s %7.2f s  %s", e.Step, e.Began.Sub(start).Seconds(),
 			e.Ended.Sub(e.Began).Seconds(), e.CPUSeconds, about(e))
 	}
 	p.line("  %-15s %8s %6.1f s %7.2f s  memory at most %d MB", "in all", "",
-		result.Took.Seconds(), own, result.PeakBytes>>20)
+		result.Took.Seconds(), own, peak>>20)
 }
 
 // about says in a few words what a step did or waited for.

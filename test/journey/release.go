@@ -31,8 +31,6 @@ type Result struct {
 	// Comment as it stands on the pull request.
 	Comment string
 	Took    time.Duration
-	// PeakBytes is the largest resident size of the program or of one of its children.
-	PeakBytes int64
 }
 
 // Release scans a commit with the real gosec and takes it through `knowngood release`, in a
@@ -83,9 +81,6 @@ func (j *Journey) release(ctx context.Context, name string, result *Result) erro
 		return err
 	}
 	result.Status = cmd.ProcessState.ExitCode()
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		result.PeakBytes = usage.Maxrss << 10
-	}
 	if err := json.Unmarshal(stdout.Bytes(), &result.Record); err != nil {
 		return fmt.Errorf("record of the release: %w\n%s", err, stderr.String())
 	}

@@ -80,15 +80,15 @@ func TestRedact(t *testing.T) {
 func TestLocate(t *testing.T) {
 	t.Parallel()
 	for _, test := range [][2]string{
-		{"records", "/work/records"},
+		{"records", "/srv/records"},
 		{"../x", "/x"},
 		{"/abs", "/abs"},
 		{"s3://b/p", "s3://b/p"},
-		{"file://./records", "file:///work/records"},
+		{"file://./records", "file:///srv/records"},
 		{"s3:b", "s3:b"},
 		{"", ""},
 	} {
-		if got := Locate("/work", test[0]); got != test[1] {
+		if got := Locate("/srv", test[0]); got != test[1] {
 			t.Errorf("Locate(%q) = %q, want %q", test[0], got, test[1])
 		}
 	}

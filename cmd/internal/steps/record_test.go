@@ -293,10 +293,10 @@ func TestWhereTheRecordsLie(t *testing.T) {
 		{"", []string{"HOME=" + home}, "file://" + home + "/.local/share/knowngood/catalog?dir_file_mode=0700"},
 		{"", []string{"HOME=" + home, "XDG_DATA_HOME=" + home + "/data dir"}, "file://" + home + "/data%20dir/knowngood/catalog?dir_file_mode=0700"},
 		{"", []string{"HOME=" + home, "XDG_DATA_HOME=relative"}, "file://" + home + "/.local/share/knowngood/catalog?dir_file_mode=0700"},
-		{"records", nil, "/work/dir/records"},
+		{"records", nil, "/srv/dir/records"},
 		{"s3://b/p", nil, "s3://b/p"},
 	} {
-		got, err := (&place{catalog: test.catalog}).url(&Run{Environ: test.environ, Dir: "/work/dir"})
+		got, err := (&place{catalog: test.catalog}).url(&Run{Environ: test.environ, Dir: "/srv/dir"})
 		if err != nil || got != test.want {
 			t.Errorf("url with %q and %q = %q, %v, want %q", test.catalog, test.environ, got, err, test.want)
 		}

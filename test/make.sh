@@ -73,7 +73,7 @@ cluster_tests() {
   trap 'cluster down --name "$instance" || :; rm -rf "$scratch"' EXIT
   say "a real cluster"
   cluster prepare
-  cluster up --name "$instance"
+  cluster up --name "$instance" --with tekton
   kubeconfig=$(cluster kubeconfig --name "$instance")
   export KNOWNGOOD_TEST_KUBECONFIG="$kubeconfig" KNOWNGOOD_TEST_INSTANCE="$instance"
   say "whole releases of the shop"; go test -count=1 -v ./test/journey

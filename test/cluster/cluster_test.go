@@ -23,11 +23,11 @@ func TestCluster(t *testing.T) {
 		c.must("down")
 		t.Cleanup(func() { _, _ = c.try("down") })
 	}
-	a.must("build")
+	a.must("build", "--with", "tekton")
 	var both sync.WaitGroup
-	for _, c := range []cluster{a, b} {
+	for c, parts := range map[cluster][]string{a: {"--with", "tekton"}, b: nil} {
 		both.Go(func() {
-			if _, err := c.try("up"); err != nil {
+			if _, err := c.try("up", parts...); err != nil {
 				t.Errorf("%s does not start: %v", c.name, err)
 			}
 		})
@@ -48,6 +48,10 @@ func TestCluster(t *testing.T) {
 	t.Run("certificates", func(t *testing.T) { certificates(cluster{t, a.name}) })
 	t.Run("admission", func(t *testing.T) { admission(cluster{t, a.name}) })
 	t.Run("supervision", func(t *testing.T) { supervision(cluster{t, a.name}) })
+	t.Run("tekton", func(t *testing.T) { tekton(cluster{t, a.name}) })
+	if out, err := b.try("up", "--with", "tekton"); err == nil {
+		t.Errorf("an instance got another part while it ran: %s", out)
+	}
 	if got := b.must("kubectl", "get", "pods", "-o", "name"); got != "" {
 		t.Errorf("pods of %s are in %s: %s", a.name, b.name, got)
 	}

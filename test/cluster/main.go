@@ -24,6 +24,7 @@ usage: cluster VERB [--name NAME] [ARGUMENTS]
   prepare              install the Debian packages that are missing (apt-get)
   build                make the programs, without starting anything
   up                   start the cluster, or wait for one that is starting
+                       both take --with tekton: Tekton Pipelines too
   down                 end it and remove all it has on this machine but the cache of programs
   status [--json]      what runs, and since when; exit status 1 unless everything is ready
   kubeconfig           print the path of a kubeconfig that any process of this machine can use

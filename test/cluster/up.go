@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/knowngood/knowngood/test/cluster/build"
-	"github.com/knowngood/knowngood/test/cluster/host"
 	"github.com/knowngood/knowngood/test/cluster/image"
 	"github.com/knowngood/knowngood/test/cluster/layout"
 	"github.com/knowngood/knowngood/test/cluster/node"
@@ -29,44 +30,10 @@ const (
 	pauseImage = "knowngood.test/pause:1"
 )
 
-func prepare(ctx context.Context, c *call) (int, error) {
-	return exitOK, host.Prepare(ctx, c.stderr)
-}
-
-func makePrograms(ctx context.Context, c *call) (int, error) {
-	_, err := programs(ctx, c)
-	return exitOK, err
-}
-
-// programs checks the machine and makes what is missing in the cache.
-func programs(ctx context.Context, c *call) (*build.Result, error) {
-	builder, err := build.New(sources(), c.stderr)
-	if err != nil {
-		return nil, err
-	}
-	_, err = os.Stat(builder.Cache())
-	if problems := host.Check(layout.Base, builder.Cache(), err != nil); len(problems) > 0 {
-		var text strings.Builder
-		for _, p := range problems {
-			text.WriteString("\n  " + p.What + "\n    cure: " + p.Cure)
-		}
-		return nil, fmt.Errorf("this machine is not ready:%s", text.String())
-	}
-	return builder.Ensure(ctx)
-}
-
-// sources is the folder of the cluster's sources, seen from it or from the root of the checkout.
-func sources() string {
-	const fromRoot = "test/cluster"
-	if _, err := os.Stat(filepath.Join(fromRoot, "parts", "go.mod")); err == nil {
-		return fromRoot
-	}
-	return "."
-}
-
 func up(ctx context.Context, c *call) (int, error) {
-	if len(c.args) > 0 {
-		return 0, errMisused
+	parts, err := partsOf(c)
+	if err != nil {
+		return 0, err
 	}
 	began := time.Now()
 	in, err := layout.Load(c.name)
@@ -75,6 +42,9 @@ func up(ctx context.Context, c *call) (int, error) {
 	case err != nil:
 		return 0, err
 	case space.Alive(in):
+		if missing := slices.DeleteFunc(parts, func(part string) bool { return slices.Contains(in.Parts, part) }); len(missing) > 0 {
+			return 0, fmt.Errorf("%s runs already, without %s; end it first with: cluster down --name %s", c.name, strings.Join(missing, ", "), c.name)
+		}
 		c.say("%s runs already", c.name)
 		return exitOK, await(ctx, c, in, began)
 	default:
@@ -82,12 +52,12 @@ func up(ctx context.Context, c *call) (int, error) {
 			return 0, err
 		}
 	}
-	made, err := programs(ctx, c)
+	made, err := programs(ctx, c, parts)
 	if err != nil {
 		return 0, err
 	}
 	began = time.Now()
-	in, err = layout.Create(c.name)
+	in, err = layout.Create(c.name, parts)
 	if errors.Is(err, fs.ErrExist) {
 		return 0, fmt.Errorf("cluster %s: %w", c.name, layout.ErrClaimed)
 	}
@@ -132,10 +102,8 @@ func furnish(in *layout.Instance, made *build.Result) error {
 	if err := copyFile(self, in.Program("cluster")); err != nil {
 		return err
 	}
-	links := map[string]string{"crds": made.CRDs}
-	for name, file := range made.Programs {
-		links[name] = file
-	}
+	links := maps.Clone(made.Programs)
+	maps.Copy(links, made.Folders)
 	for name, file := range links {
 		if err := os.Symlink(file, in.Program(name)); err != nil {
 			return err

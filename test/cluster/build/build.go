@@ -4,12 +4,15 @@ package build
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -17,7 +20,7 @@ import (
 // Result says where the programs are.
 type Result struct {
 	Programs map[string]string // every name by which a program is called, to its file
-	CRDs     string            // folder of YAML files
+	Folders  map[string]string // of YAML files, by name
 	Built    int               // programs that were not in the cache
 }
 
@@ -52,8 +55,8 @@ func New(source string, out io.Writer) (*Builder, error) {
 // Cache is the folder that survives the cluster.
 func (b *Builder) Cache() string { return b.cache }
 
-// Ensure returns the programs after building those that the cache lacks.
-func (b *Builder) Ensure(ctx context.Context) (*Result, error) {
+// Ensure returns the programs, those of the given parts included, after building what the cache lacks.
+func (b *Builder) Ensure(ctx context.Context, parts []string) (*Result, error) {
 	if err := b.user.mkdir(b.cache); err != nil {
 		return nil, err
 	}
@@ -66,14 +69,22 @@ func (b *Builder) Ensure(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Programs: map[string]string{}}
+	result := &Result{Programs: map[string]string{}, Folders: map[string]string{}}
 	for _, m := range modules() {
+		if m.part != "" && !slices.Contains(parts, m.part) {
+			continue
+		}
 		if err := b.module(ctx, tool, m, result); err != nil {
 			return nil, err
 		}
 	}
-	if result.CRDs, err = b.customResources(ctx, tool); err != nil {
-		return nil, err
+	for _, f := range folders() {
+		if f.part != "" && !slices.Contains(parts, f.part) {
+			continue
+		}
+		if result.Folders[f.name], err = b.folder(ctx, tool, f); err != nil {
+			return nil, err
+		}
 	}
 	b.prune(result)
 	return result, nil
@@ -138,13 +149,14 @@ func (b *Builder) keep(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// customResources copies the definitions out of the module cache, so that a warm start does not ask for it.
-func (b *Builder) customResources(ctx context.Context, tool goTool) (string, error) {
-	key, err := b.key(tool, module{dir: "parts"}, program{name: "crds"})
+// folder copies files out of the module cache, so that a warm start does not ask for it.
+func (b *Builder) folder(ctx context.Context, tool goTool, f folder) (string, error) {
+	key, err := b.key(tool, module{dir: "parts"}, program{name: f.name})
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(b.cache, "crds-"+key)
+	sum := sha256.Sum256(fmt.Append([]byte(key), f.files))
+	dir := filepath.Join(b.cache, f.name+"-"+hex.EncodeToString(sum[:])[:16])
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -153,7 +165,7 @@ func (b *Builder) customResources(ctx context.Context, tool goTool) (string, err
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(temp) }()
-	for _, from := range crds {
+	for _, from := range f.files {
 		if err := b.copyFiles(ctx, tool, from, temp); err != nil {
 			return "", err
 		}
@@ -195,7 +207,9 @@ func (b *Builder) prune(used *Result) {
 	for _, path := range used.Programs {
 		_ = os.Chtimes(filepath.Dir(path), now, now) // only a date
 	}
-	_ = os.Chtimes(used.CRDs, now, now)
+	for _, dir := range used.Folders {
+		_ = os.Chtimes(dir, now, now)
+	}
 	entries, err := os.ReadDir(b.cache)
 	if err != nil {
 		return

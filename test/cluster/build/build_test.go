@@ -72,7 +72,7 @@ func TestKey(t *testing.T) {
 // TestPrograms: the sources of every program are where the list says, and no name is taken twice.
 func TestPrograms(t *testing.T) {
 	t.Parallel()
-	seen := map[string]bool{"cluster": true, "crds": true, "pause.tar": true} // other names in the same folder
+	seen := map[string]bool{"cluster": true, "crds": true, "tekton": true, "pause.tar": true} // other names in the same folder
 	for _, m := range modules() {
 		for _, p := range m.programs {
 			if p.local != "" {

@@ -23,6 +23,7 @@ type program struct {
 // module is a folder with a go.mod whose programs are built in one run of go build.
 type module struct {
 	dir      string
+	part     string // built only for instances that have this part; "": for all
 	tags     string
 	ldflags  string
 	programs []program
@@ -31,12 +32,33 @@ type module struct {
 // files are copied from modules of the module cache: CustomResourceDefinitions are part of what upstream publishes.
 type files struct{ module, pattern string }
 
+// A folder of files of one name, kept beside the programs.
+type folder struct {
+	name, part string
+	files      []files
+}
+
+// folders is what there is to copy.
+func folders() []folder {
+	const tekton = "github.com/tektoncd/pipeline"
+	return []folder{
+		{name: "crds", files: crds},
+		{name: "tekton", part: "tekton", files: []files{
+			{tekton, "config/100-namespace/*.yaml"},
+			{tekton, "config/20?-*.yaml"},
+			{tekton, "config/300-crds/*.yaml"},
+			{tekton, "config/500-webhooks.yaml"},
+			{tekton, "config/config-*.yaml"},
+		}},
+	}
+}
+
 var crds = []files{
 	{"github.com/kubernetes-csi/external-snapshotter/client/v8", "config/crd/*storage.k8s.io_*.yaml"},
 	{"github.com/cert-manager/cert-manager", "deploy/crds/*.yaml"},
 }
 
-// modules is what there is to build. A program of Tekton's, say, is one line in the first of them: its module is in go.mod.
+// modules is what there is to build.
 func modules() []module {
 	return []module{
 		{
@@ -54,6 +76,16 @@ func modules() []module {
 				{name: "dns", pkg: "./dns", local: "dns"},
 				{name: "driver", pkg: "./driver", local: "driver"},
 				{name: "pause", pkg: "./pause", local: "pause"},
+			},
+		},
+		{
+			dir: "parts", part: "tekton", ldflags: "-s -w " + kubernetesVersion(),
+			programs: []program{
+				{name: "controller", pkg: "github.com/tektoncd/pipeline/cmd/controller", called: []string{"tekton-controller"}},
+				{name: "webhook", pkg: "github.com/tektoncd/pipeline/cmd/webhook", called: []string{"tekton-webhook"}},
+				{name: "entrypoint", pkg: "github.com/tektoncd/pipeline/cmd/entrypoint"},
+				{name: "nop", pkg: "github.com/tektoncd/pipeline/cmd/nop"},
+				{name: "workingdirinit", pkg: "github.com/tektoncd/pipeline/cmd/workingdirinit"},
 			},
 		},
 		{

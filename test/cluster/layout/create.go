@@ -34,8 +34,8 @@ var folders = []struct {
 // maxSlots bounds the instances of a host: their ranges of loop devices end below the largest device number.
 const maxSlots = 100
 
-// Create makes the state folder of a new instance and gives it a slot. It fails with fs.ErrExist when there is one already.
-func Create(name string) (*Instance, error) {
+// Create makes the state folder of a new instance with these parts and gives it a slot. It fails with fs.ErrExist when there is one already.
+func Create(name string, parts []string) (*Instance, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func Create(name string) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &Instance{Name: name, Slot: freeSlot(others)}
+	in := &Instance{Name: name, Slot: freeSlot(others), Parts: parts}
 	if in.Slot < 0 {
 		return nil, fmt.Errorf("all %d slots for instances are taken: see %s", maxSlots, Base)
 	}

@@ -46,6 +46,8 @@ type Instance struct {
 	Init    int       `json:"init"`    // host pid of the process that holds the namespaces; 0: not started
 	APIPort int       `json:"apiPort"` // of the forwarder on 127.0.0.1; 0: not started
 	Started time.Time `json:"started"`
+	// Parts are what the instance has besides Kubernetes.
+	Parts []string `json:"parts,omitempty"`
 	// Controllers are those that were enabled in the root cgroup (v2) for this instance, and are to be disabled again.
 	Controllers []string `json:"controllers,omitempty"`
 	// Loops are the loop devices that the host had before.

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -66,10 +67,18 @@ func trackBriefly(context.Context) error {
 
 // runtimeReady also brings the image that every pod needs: without it no pod starts, and there is nowhere to pull it from.
 func (n *node) runtimeReady(ctx context.Context) error {
-	ctr := exec.CommandContext(ctx, n.in.Program("ctr"), ContainerdArgs(n.in, "images", "import", n.in.Program("pause.tar"))...)
-	ctr.Env = []string{"PATH=" + space.Path}
+	archive, err := os.ReadFile(n.in.Program("pause.tar"))
+	if err != nil {
+		return err
+	}
+	return n.importImage(ctx, archive)
+}
+
+func (n *node) importImage(ctx context.Context, archive []byte) error {
+	ctr := exec.CommandContext(ctx, n.in.Program("ctr"), ContainerdArgs(n.in, "images", "import", "-")...)
+	ctr.Env, ctr.Stdin = []string{"PATH=" + space.Path}, bytes.NewReader(archive)
 	if out, err := ctr.CombinedOutput(); err != nil {
-		return fmt.Errorf("importing the pause image: %w: %s", err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("importing an image: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -40,11 +41,11 @@ func Components(in *layout.Instance) ([]supervise.Component, error) {
 		return nil, err
 	}
 	n := &node{in: in, api: client}
-	var all []supervise.Component
-	for _, group := range [][]supervise.Component{n.control(), n.agents(), n.storage(), n.certificates(), n.closing()} {
-		all = append(all, group...)
+	groups := [][]supervise.Component{n.control(), n.agents(), n.storage(), n.certificates(), n.closing()}
+	if slices.Contains(in.Parts, Tekton) {
+		groups = append(groups, n.tekton())
 	}
-	return all, nil
+	return slices.Concat(groups...), nil
 }
 
 // Prepare writes what the components read at their start: keys, kubeconfigs and configuration files.

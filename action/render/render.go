@@ -59,7 +59,7 @@ func installInputs() []step.Input {
 }
 
 func writeInput(b *strings.Builder, in step.Input) {
-	fmt.Fprintf(b, "  %s:\n    description: %s\n    required: %t\n", in.Name, quote(Describe(in)), in.Required && !in.Fact)
+	fmt.Fprintf(b, "  %s:\n    description: %s\n    required: %t\n", in.Name, quote(in.Describe()), in.Required && !in.Fact)
 	switch {
 	case in.Required && !in.Fact:
 	case in.Kind == step.Secret && in.Fallback == "GITHUB_TOKEN":
@@ -67,25 +67,6 @@ func writeInput(b *strings.Builder, in step.Input) {
 	default:
 		b.WriteString("    default: \"\"\n")
 	}
-}
-
-// Describe returns the sentence of an input with what a face cannot say elsewhere: its
-// default and its choices. An empty value counts as absent, so YAML carries no defaults.
-func Describe(in step.Input) string {
-	text := in.Doc
-	if in.Kind == step.List {
-		text += " One a line."
-	}
-	if in.Kind == step.Command {
-		text += " A script, run from a file by sh -e."
-	}
-	if len(in.Choices) > 0 {
-		text += " One of " + strings.Join(in.Choices, ", ") + "."
-	}
-	if in.Default != "" {
-		text += " Default: " + in.Default + "."
-	}
-	return text
 }
 
 func writeStep(b *strings.Builder, id string, inputs []step.Input, run string) {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	actionrender "github.com/knowngood/knowngood/action/render"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/step"
 )
@@ -59,7 +58,7 @@ func reference(specs []step.Spec) string {
 		fmt.Fprintf(&b, "<details><summary><code>%s</code></summary>\n\n%s\n\n", spec.Name, spec.Summary)
 		b.WriteString("| input | kind | meaning |\n|---|---|---|\n")
 		for _, in := range spec.Inputs {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", in.Name, kind(in), cell(actionrender.Describe(in)))
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", in.Name, kind(in), cell(in.Describe()))
 		}
 		if len(spec.Outputs) > 0 {
 			b.WriteString("\n| output | meaning |\n|---|---|\n")

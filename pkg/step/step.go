@@ -61,6 +61,26 @@ func (in Input) Env() string {
 	return "KNOWNGOOD_" + strings.ToUpper(strings.ReplaceAll(in.Name, "-", "_"))
 }
 
+// Describe returns the input's sentence with what a face cannot say elsewhere: how a value is
+// written, its choices and its default. An empty value counts as absent, so YAML carries no
+// defaults.
+func (in Input) Describe() string {
+	text := in.Doc
+	if in.Kind == List {
+		text += " One a line."
+	}
+	if in.Kind == Command {
+		text += " A script, run from a file by sh -e."
+	}
+	if len(in.Choices) > 0 {
+		text += " One of " + strings.Join(in.Choices, ", ") + "."
+	}
+	if in.Default != "" {
+		text += " Default: " + in.Default + "."
+	}
+	return text
+}
+
 // An Output is one short value that a step hands on.
 type Output struct{ Name, Doc string }
 

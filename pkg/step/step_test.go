@@ -129,6 +129,20 @@ func TestRequired(t *testing.T) {
 	}
 }
 
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	for want, in := range map[string]step.Input{
+		"Files. One a line.": {Doc: "Files.", Kind: step.List},
+		"What to run. A script, run from a file by sh -e.": {Doc: "What to run.", Kind: step.Command},
+		"When. One of always, never. Default: never.":      {Doc: "When.", Kind: step.Text, Choices: []string{"always", "never"}, Default: "never"},
+		"A name.": {Doc: "A name.", Kind: step.Text},
+	} {
+		if got := in.Describe(); got != want {
+			t.Errorf("Describe() = %q, want %q", got, want)
+		}
+	}
+}
+
 func TestHiddenDoesNotTell(t *testing.T) {
 	t.Parallel()
 	secret := step.Hidden("s3cret")

@@ -88,7 +88,7 @@ func params(spec step.Spec, config Config) pipeline.ParamSpecs {
 				param(in.Name+"-secret", in.Doc+" Name of the Secret that holds it; empty: none.", ""),
 				param(in.Name+"-key", "Key of that Secret.", in.Name))
 		default:
-			specs = append(specs, param(in.Name, describe(in), ""))
+			specs = append(specs, param(in.Name, in.Describe(), ""))
 		}
 	}
 	return specs
@@ -99,20 +99,6 @@ func param(name, doc, value string) pipeline.ParamSpec {
 		Name: name, Type: pipeline.ParamTypeString, Description: doc,
 		Default: &pipeline.ParamValue{Type: pipeline.ParamTypeString, StringVal: value},
 	}
-}
-
-func describe(in step.Input) string {
-	text := in.Doc
-	if in.Kind == step.List {
-		text += " One a line."
-	}
-	if len(in.Choices) > 0 {
-		text += " One of " + strings.Join(in.Choices, ", ") + "."
-	}
-	if in.Default != "" {
-		text += " Default: " + in.Default + "."
-	}
-	return text
 }
 
 func results(spec step.Spec) []pipeline.TaskResult {

@@ -215,6 +215,8 @@ func (r *reader) limits(n ast.Node, p *Policy) {
 	r.mapping(n, "limits",
 		field{"file", func(n ast.Node) { p.limits.File = r.size(n, "limits.file") }},
 		field{"value", func(n ast.Node) { p.limits.Value = r.size(n, "limits.value") }},
+		field{"kept", func(n ast.Node) { p.limits.Kept = r.size(n, "limits.kept") }},
+		field{"members", func(n ast.Node) { p.limits.Members = r.whole(n, "limits.members", 10, 10_000_000) }},
 		field{"findings", func(n ast.Node) { p.limits.Findings = r.whole(n, "limits.findings", 1, 10_000_000) }},
 	)
 }

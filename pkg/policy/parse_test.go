@@ -81,7 +81,7 @@ func TestParseKeepsWhatTheFileSays(t *testing.T) {
 	if diff := cmp.Diff(want, p.Inputs()); diff != "" {
 		t.Errorf("Inputs (-want +got):\n%s", diff)
 	}
-	if got, want := p.Limits(), (Limits{File: 2 << 30, Value: 16 << 20, Findings: 50000}); got != want {
+	if got, want := p.Limits(), (Limits{File: 2 << 30, Value: 16 << 20, Kept: 256 << 20, Findings: 50000, Members: 200000}); got != want {
 		t.Errorf("Limits = %+v, want %+v", got, want)
 	}
 	if p.fail.score != 9 || !p.fail.levelNever || p.warn.score != 5.5 || p.warn.level != release.LevelNote {

@@ -39,8 +39,8 @@ type Policy struct {
 
 // Limits are what a file says about the size of SARIF files. Zero is not said.
 type Limits struct {
-	File, Value int64
-	Findings    int
+	File, Value, Kept int64
+	Findings, Members int
 }
 
 // builtIn stands where the name of a file stands for what no file says.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,8 +29,9 @@ type want struct {
 // is two files; -update writes the second, which then wants to be read.
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	options := Options{Root: "/checkout", Folder: folder(t, "testdata"), Source: folder(t, "testdata/source")}
 	files, err := filepath.Glob("testdata/*.sarif")
-	if err != nil || len(files) < 60 {
+	if err != nil || len(files) < 200 {
 		t.Fatalf("found %d cases (%v)", len(files), err)
 	}
 	for _, file := range files {
@@ -41,16 +43,27 @@ func TestConformance(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got want
-			got.Scans, err = Read(bytes.NewReader(data), filepath.Base(file), Options{Root: "/checkout"})
+			got.Scans, err = Read(bytes.NewReader(data), filepath.Base(file), options)
 			if err != nil {
 				got.Error = err.Error()
 			}
-			compare(t, strings.TrimSuffix(file, ".sarif")+".want.json", got)
+			hold(t, strings.TrimSuffix(file, ".sarif")+".want.json", got)
 		})
 	}
 }
 
-func compare(t *testing.T, file string, got want) {
+// folder returns what lies in a folder and nothing outside, whatever a link says.
+func folder(t testing.TB, name string) fs.FS {
+	t.Helper()
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	return root.FS()
+}
+
+func hold(t *testing.T, file string, got want) {
 	t.Helper()
 	text, err := json.MarshalIndent(got, "", "  ")
 	if err != nil {

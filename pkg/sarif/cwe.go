@@ -18,7 +18,7 @@ const (
 
 // appendCWE adds the numbers of the weaknesses that a text names in any of the ways that
 // tools use: CWE-79, cwe:79, CWE79, CWE_79, external/cwe/cwe-079, "CWE-79: what it is",
-// https://cwe.mitre.org/data/definitions/79.html.
+// https://cwe.mitre.org/data/definitions/79.html, cwe_id: 79, [CWE 79].
 func appendCWE(to []int, text string) []int {
 	for {
 		at := indexFold(text, "cwe")
@@ -27,7 +27,10 @@ func appendCWE(to []int, text string) []int {
 		}
 		glued := at > 0 && isLetter(text[at-1])
 		text = text[at+len("cwe"):]
-		rest := strings.TrimLeft(text, "-_: /#")
+		rest := strings.TrimLeft(text, "-_: /#=[(")
+		if len(rest) > 2 && strings.EqualFold(rest[:2], "id") {
+			rest = strings.TrimLeft(rest[2:], "-_: /#=[(")
+		}
 		if tail, ok := strings.CutPrefix(rest, ".mitre.org/data/definitions/"); ok {
 			rest = tail
 		}
@@ -84,6 +87,13 @@ func (w *walker) readCWE(into *[]int) error {
 		text, err := w.text()
 		*into = appendCWEList(*into, text)
 		return err
+	case jsontext.KindBeginObject:
+		return w.object(lenient, func(name []byte) error {
+			if key := strings.ToLower(string(name)); key == "id" || key == "number" || strings.HasPrefix(key, "cwe") {
+				return w.readCWE(into)
+			}
+			return w.skip()
+		})
 	default:
 		return w.skip()
 	}
@@ -118,8 +128,8 @@ func (r *run) weaknesses(to []int, references []reference) []int {
 		id, name, guid := ref.id, ref.component.name, ref.component.guid
 		if taxonomy := r.taxonomy(ref.component); taxonomy != nil {
 			name, guid = taxonomy.name, taxonomy.guid
-			if id == "" && ref.index >= 0 && ref.index < len(taxonomy.taxa) {
-				id = taxonomy.taxa[ref.index].id
+			if taxon := taxonomy.taxa.find(ref); id == "" && taxon != nil {
+				id = taxon.id
 			}
 		}
 		if isCWE(name, guid) {
@@ -131,10 +141,16 @@ func (r *run) weaknesses(to []int, references []reference) []int {
 	return to
 }
 
-// taxonomy returns the taxonomy that a reference names by guid, name or index.
+// taxonomy returns the taxonomy that a reference names by guid, name or index. Extensions of
+// the tool may hold taxa as well.
 func (r *run) taxonomy(ref componentRef) *component {
-	for i := range r.taxonomies {
-		t := &r.taxonomies[i]
+	for i := range len(r.taxonomies) + len(r.extensions) {
+		var t *component
+		if i < len(r.taxonomies) {
+			t = &r.taxonomies[i]
+		} else if t = &r.extensions[i-len(r.taxonomies)]; len(t.taxa.rules) == 0 {
+			continue
+		}
 		if (ref.guid != "" && strings.EqualFold(ref.guid, t.guid)) || (ref.name != "" && ref.name == t.name) {
 			return t
 		}

@@ -56,7 +56,9 @@ func explain(file string, offset int64, pointer string, err error) error {
 	out := &Error{File: file, Offset: offset, Pointer: pointer}
 	switch {
 	case errors.As(err, &located):
-		located.File = file
+		if located.File == "" {
+			located.File = file
+		}
 		return located
 	case errors.Is(err, ErrLimit):
 		out.Err = unwrapped(err)

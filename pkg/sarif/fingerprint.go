@@ -67,6 +67,7 @@ func versioned(name string) (family string, version int) {
 // carry text out of the file. Findings that come out alike are told apart by their order.
 func (r *run) fingerprint(findings []release.Finding) {
 	shared := r.sharedFingerprints(findings)
+	r.hashSource(findings, shared)
 	for i := range findings {
 		f, p := &findings[i], r.results.at(i)
 		switch {
@@ -84,10 +85,25 @@ func (r *run) fingerprint(findings []release.Finding) {
 			f.Likeness = r.identify(f, "", telling(f, string(p.content[:])))
 		default:
 			f.FingerprintKind = kindWeak
-			f.Fingerprint = r.identify(f, f.Location.Path, strconv.Itoa(f.Location.Line)+"\x00"+p.logical+"\x00"+telling(f, f.Message))
+			f.Fingerprint = r.identify(f, f.Location.Path, strconv.Itoa(f.Location.Line)+"\x00"+telling(f, p.logical)+"\x00"+telling(f, f.Message))
 		}
 	}
 	r.number(findings)
+}
+
+// hashSource finds the results that have to be known by their source.
+func (r *run) hashSource(findings []release.Finding, shared map[string]bool) {
+	if r.source == nil {
+		return
+	}
+	waiting := map[string][]*pending{}
+	for i := range findings {
+		p, file := r.results.at(i), findings[i].Location.Path
+		if (p.own == "" || shared[p.own]) && p.lineHash == "" && p.content == (hash{}) && file != "" && p.region.line > 0 {
+			waiting[file] = append(waiting[file], p)
+		}
+	}
+	r.hashLines(waiting)
 }
 
 // sharedFingerprints returns the tool's fingerprints that stand on results of different
@@ -146,14 +162,31 @@ func (r *run) number(findings []release.Finding) {
 	}
 	for _, group := range same {
 		slices.SortStableFunc(group, func(a, b int) int {
-			x, y := &findings[a], &findings[b]
-			return cmp.Or(
-				cmp.Compare(x.Location.Path, y.Location.Path), cmp.Compare(x.Location.Line, y.Location.Line),
-				cmp.Compare(x.Location.Column, y.Location.Column), cmp.Compare(x.Message, y.Message),
-			)
+			return compare(&findings[a], &findings[b])
 		})
 		for n, i := range group[1:] {
 			findings[i].Fingerprint += "-" + strconv.Itoa(n+2)
 		}
 	}
+}
+
+// compare orders findings of one fingerprint by where they stand, then by what else tells
+// them apart: only those that are alike in all of it may change places with the file's order.
+func compare(x, y *release.Finding) int {
+	value := func(f *float64) float64 {
+		if f == nil {
+			return -1
+		}
+		return *f
+	}
+	return cmp.Or(
+		cmp.Compare(x.Location.Path, y.Location.Path), cmp.Compare(x.Location.Line, y.Location.Line),
+		cmp.Compare(x.Location.Column, y.Location.Column), cmp.Compare(x.Location.EndLine, y.Location.EndLine),
+		cmp.Compare(x.Message, y.Message), cmp.Compare(x.Level, y.Level), cmp.Compare(x.Kind, y.Kind),
+		cmp.Compare(x.Baseline, y.Baseline), cmp.Compare(value(x.Score), value(y.Score)),
+		cmp.Compare(value(x.Rank), value(y.Rank)), slices.Compare(x.CWE, y.CWE),
+		slices.CompareFunc(x.Suppressions, y.Suppressions, func(a, b release.Suppression) int {
+			return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Status, b.Status), cmp.Compare(a.Justification, b.Justification))
+		}),
+	)
 }

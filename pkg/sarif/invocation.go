@@ -3,7 +3,9 @@
 package sarif
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,17 +19,19 @@ type invocation struct {
 	signal           string
 	startFailure     string
 	ended            time.Time
-	overrides        []override
+	overrides        []override // of rules
+	notices          []override // of notifications
 	notifications    []notification
 }
 
-// An override is a rule configuration that held during the invocation.
+// An override is the configuration of a rule, or of a notification, that held during the
+// invocation.
 type override struct {
 	descriptor reference
 	setting    rule
 }
 
-// A settingKey is a rule in one invocation.
+// A settingKey is a rule, or a notification, in one invocation.
 type settingKey struct {
 	invocation int
 	rule       *rule
@@ -47,7 +51,7 @@ func (r *run) readInvocation(int) error {
 	var i invocation
 	err := r.object(strict, func(name []byte) error { return r.invocationMember(&i, name) })
 	r.invocations = append(r.invocations, i)
-	return err
+	return cmp.Or(err, r.charge(overhead))
 }
 
 func (r *run) invocationMember(i *invocation, name []byte) (err error) {
@@ -67,6 +71,8 @@ func (r *run) invocationMember(i *invocation, name []byte) (err error) {
 		return err
 	case "ruleConfigurationOverrides":
 		return r.array(strict, func(int) error { return r.readOverride(&i.overrides) })
+	case "notificationConfigurationOverrides":
+		return r.array(strict, func(int) error { return r.readOverride(&i.notices) })
 	case "toolExecutionNotifications", "toolConfigurationNotifications":
 		return r.array(strict, func(int) error { return r.readNotification(&i.notifications) })
 	default:
@@ -87,7 +93,7 @@ func (r *run) readOverride(into *[]override) error {
 		}
 	})
 	*into = append(*into, o)
-	return err
+	return cmp.Or(err, r.charge(overhead))
 }
 
 func (r *run) readNotification(into *[]notification) error {
@@ -105,35 +111,62 @@ func (r *run) readNotification(into *[]notification) error {
 		}
 	})
 	*into = append(*into, n)
-	return err
+	return cmp.Or(err, r.charge(overhead))
 }
 
-// configure looks up the rules that the invocations configured.
+// configure looks up what the invocations configured.
 func (r *run) configure() {
-	r.settings = map[settingKey]setting{}
+	r.settings, r.switches = map[settingKey]setting{}, map[*rule]switches{}
+	set := func(i int, m match, o override) {
+		if m.rule != nil && !m.guessed {
+			r.settings[settingKey{i, m.rule}] = setting{o.setting.level, o.setting.rank, o.setting.off, o.setting.enabled}
+		}
+	}
 	for i := range r.invocations {
 		for _, o := range r.invocations[i].overrides {
-			if d, guessed := r.lookup(o.descriptor); d != nil && !guessed {
-				r.settings[settingKey{i, d}] = setting{o.setting.level, o.setting.off}
-			}
+			set(i, r.lookup(o.descriptor), o)
 		}
+		for _, o := range r.invocations[i].notices {
+			set(i, r.notice(o.descriptor), o)
+		}
+	}
+	for key, s := range r.settings {
+		count := r.switches[key.rule]
+		if s.off {
+			count.off++
+		}
+		if s.enabled {
+			count.on++
+		}
+		r.switches[key.rule] = count
 	}
 }
 
 // A setting is what an invocation said of a rule.
 type setting struct {
-	level string
-	off   bool
+	level        string
+	rank         float64
+	off, enabled bool
 }
 
-// switchedOff tells whether every invocation ran without the rule.
-func (r *run) switchedOff(d *rule) bool {
-	for i := range r.invocations {
-		if !r.settings[settingKey{i, d}].off {
-			return false
-		}
+// setting returns what an invocation said of a rule.
+func (r *run) setting(invocation int, d *rule) setting {
+	if s, said := r.settings[settingKey{invocation, d}]; said {
+		return s
 	}
-	return len(r.invocations) > 0
+	return setting{rank: -1}
+}
+
+// switches count the invocations that switched a rule on and off.
+type switches struct{ on, off int }
+
+// ran tells whether any invocation ran with the rule.
+func (r *run) ran(d *rule) bool {
+	s := r.switches[d]
+	if d.off {
+		return s.on > 0
+	}
+	return s.off < max(len(r.invocations), 1)
 }
 
 // maxNotifications is how many of a scan's errors are told in words; the rest is counted.
@@ -142,9 +175,7 @@ const maxNotifications = 3
 // completeness says how far the scan got, and notes why it is not complete.
 func (r *run) completeness() release.Completeness {
 	if !r.hasResults {
-		if r.external {
-			r.notes.add("the results lie in other files, which are not read")
-		} else {
+		if !slices.ContainsFunc(r.externals, func(e external) bool { return e.part == "results" }) {
 			r.notes.add("results is absent or null: the tool has not produced any, which is not the same as an empty list")
 		}
 	}
@@ -154,7 +185,7 @@ func (r *run) completeness() release.Completeness {
 		state = release.ScanUnknown
 	}
 	for i := range r.invocations {
-		switch r.ended(&r.invocations[i]) {
+		switch r.ended(i) {
 		case release.ScanIncomplete:
 			state = release.ScanIncomplete
 		case release.ScanUnknown:
@@ -163,15 +194,18 @@ func (r *run) completeness() release.Completeness {
 			}
 		}
 	}
-	if !r.hasResults {
+	switch {
+	case !r.hasResults:
 		return release.ScanAbsent
+	case r.lacking:
+		return release.ScanIncomplete
 	}
 	return state
 }
 
 // ended says how one invocation ended, and notes what it reports.
-func (r *run) ended(i *invocation) release.Completeness {
-	state := release.ScanComplete
+func (r *run) ended(at int) release.Completeness {
+	i, state := &r.invocations[at], release.ScanComplete
 	switch {
 	case !i.said:
 		r.notes.add("the tool does not say whether its run succeeded (executionSuccessful is absent)")
@@ -189,12 +223,14 @@ func (r *run) ended(i *invocation) release.Completeness {
 		state = release.ScanIncomplete
 	}
 	errors := 0
-	for n := range i.notifications {
-		if r.notificationLevel(&i.notifications[n]) != release.LevelError {
+	for k := range i.notifications {
+		n := &i.notifications[k]
+		m := r.notice(n.descriptor)
+		if r.notificationLevel(at, n, m.rule) != release.LevelError {
 			continue
 		}
 		if errors++; errors <= maxNotifications {
-			r.notes.add("the tool reports an error: " + clean(r.notificationText(&i.notifications[n]), 200))
+			r.notes.add("the tool reports an error: " + clean(n.say(m), 200))
 		}
 	}
 	if errors > maxNotifications {
@@ -206,43 +242,25 @@ func (r *run) ended(i *invocation) release.Completeness {
 	return state
 }
 
-// notificationLevel follows the chain of §3.58.6: its own, the descriptor's, warning. A word
-// that is no level is taken for an error.
-func (r *run) notificationLevel(n *notification) release.Level {
-	level, odd := parseLevel(n.level)
-	if odd {
-		return release.LevelError
+// notificationLevel follows the chain of §3.58.6: its own, what the invocation configured, the
+// descriptor's, warning. A word that is no level is taken for an error.
+func (r *run) notificationLevel(invocation int, n *notification, d *rule) release.Level {
+	written := []string{n.level}
+	if d != nil {
+		written = append(written, r.setting(invocation, d).level, d.level)
 	}
-	if d := r.notificationRule(n); level == "" && d != nil {
-		if level, odd = parseLevel(d.level); odd {
+	for _, word := range written {
+		switch level, odd := parseLevel(word); {
+		case odd:
 			return release.LevelError
+		case level != "":
+			return level
 		}
 	}
-	if level == "" {
-		return release.LevelWarning
-	}
-	return level
+	return release.LevelWarning
 }
 
-func (r *run) notificationRule(n *notification) *rule {
-	home := r.home(n.descriptor.component)
-	if n.descriptor.id != "" {
-		return home.notificationByID[n.descriptor.id]
-	}
-	if n.descriptor.index >= 0 && n.descriptor.index < len(home.notifications) {
-		return &home.notifications[n.descriptor.index]
-	}
-	return nil
-}
-
-func (r *run) notificationText(n *notification) string {
-	d := r.notificationRule(n)
-	home := r.home(n.descriptor.component)
-	if text := n.message.say(d, home); text != "" {
-		return text
-	}
-	if n.descriptor.id != "" {
-		return n.descriptor.id
-	}
-	return "without a message"
+// say returns what the notification tells.
+func (n *notification) say(m match) string {
+	return cmp.Or(n.message.say(m.rule, m.home), n.descriptor.id, "without a message")
 }

@@ -2,6 +2,8 @@
 
 package sarif
 
+import "io/fs"
+
 // Limits bound what Read takes from one file. A zero field stands for its default.
 type Limits struct {
 	// File is the size of the whole file in bytes, after decompression.
@@ -11,6 +13,8 @@ type Limits struct {
 	Value int64
 	// Findings is the number of results in one file.
 	Findings int
+	// Kept is how many bytes of text, all told, are kept of one file.
+	Kept int64
 	// Members is the number of entries in any other list that has to be followed, such as
 	// the rules of a tool. An object may have a tenth of it.
 	Members int
@@ -20,6 +24,7 @@ type Limits struct {
 const (
 	DefaultFile     = 4 << 30
 	DefaultValue    = 12 << 20
+	DefaultKept     = 512 << 20
 	DefaultFindings = 100_000
 	DefaultMembers  = 1_000_000
 )
@@ -41,6 +46,9 @@ func (l Limits) withDefaults() Limits {
 	if l.Value <= 0 {
 		l.Value = DefaultValue
 	}
+	if l.Kept <= 0 {
+		l.Kept = DefaultKept
+	}
 	if l.Findings <= 0 {
 		l.Findings = DefaultFindings
 	}
@@ -56,4 +64,11 @@ type Options struct {
 	// Root is the absolute path of the checkout, against which absolute paths in a file
 	// are made relative. "" leaves those absolute that no other rule makes relative.
 	Root string
+	// Folder is where the file lies, and the external property files to which it refers.
+	// With nil none is read. It must not lead out: os.Root's FS does not.
+	Folder fs.FS
+	// Source is the checkout that was scanned, from which lines are hashed where the file
+	// itself identifies a result by its place alone. It must be the very commit that was
+	// scanned: in another one's source the lines are other lines.
+	Source fs.FS
 }

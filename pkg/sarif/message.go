@@ -90,8 +90,9 @@ func fill(text string, arguments []string) string {
 	return out.String()
 }
 
-// withoutLinks drops the targets of links to locations inside the file, [text](1), which
-// mean nothing outside of it (§3.11.6). Other links stay as the tool wrote them.
+// withoutLinks drops the targets of links to places inside the file, [text](1) and
+// [text](sarif:/runs/0), which mean nothing outside of it (§3.11.6). Other links stay as the
+// tool wrote them.
 func withoutLinks(text string) string {
 	if !strings.Contains(text, "](") {
 		return text
@@ -104,7 +105,8 @@ func withoutLinks(text string) string {
 		}
 		label, target, rest, ok := link(text[open:])
 		escaped := open > 0 && text[open-1] == '\\'
-		if !ok || escaped || strings.Trim(target, "0123456789") != "" || target == "" {
+		inside := strings.HasPrefix(target, "sarif:") || (target != "" && strings.Trim(target, "0123456789") == "")
+		if !ok || escaped || !inside {
 			out.WriteString(text[:open+1])
 			text = text[open+1:]
 			continue

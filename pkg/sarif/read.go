@@ -5,6 +5,7 @@ package sarif
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -25,7 +26,10 @@ func Read(r io.Reader, name string, options Options) ([]release.Scan, error) {
 	if err != nil {
 		return nil, explain(name, 0, "", err)
 	}
-	d := &document{walker: newWalker(input, limits), file: name, root: slashed(options.Root)}
+	d := &document{
+		walker: newWalker(input, limits), file: name, root: slashed(options.Root),
+		folder: options.Folder, source: options.Source, files: map[string]*run{},
+	}
 	if err := d.read(); err != nil {
 		return nil, explain(name, d.dec.InputOffset(), string(d.dec.StackPointer()), err)
 	}
@@ -38,10 +42,16 @@ type document struct {
 	file string
 	root string // the checkout, with forward slashes
 
-	schema   string
+	folder, source fs.FS
+
 	version  string
 	hasRuns  bool
 	findings int
+	over     *Error // set at the first finding above the limit
+
+	waiting []*run          // runs whose parts stand elsewhere
+	inline  []*run          // the log's inlineExternalProperties
+	files   map[string]*run // external property files that were read
 
 	// Room that is used again for each result.
 	snippet, context, scratch []byte
@@ -56,12 +66,14 @@ func (d *document) read() error {
 	err := d.object(strict, func(name []byte) error {
 		switch string(name) {
 		case "version":
-			return d.readVersion()
-		case "$schema":
-			return d.keep(&d.schema)
+			version, err := d.readVersion()
+			d.version = version
+			return err
 		case "runs":
 			d.hasRuns = true
 			return d.array(strict, d.readRun)
+		case "inlineExternalProperties":
+			return d.array(strict, d.readInline)
 		default:
 			return d.skip()
 		}
@@ -85,6 +97,15 @@ func (d *document) finish() error {
 	case !d.hasRuns:
 		return &Error{Err: fmt.Errorf("%w: it has no runs", ErrNotSARIF)}
 	}
+	for _, r := range d.waiting {
+		if err := r.gather(); err != nil {
+			return err
+		}
+		d.scans[r.at] = r.scan()
+	}
+	if err := d.leftOver(); err != nil {
+		return err
+	}
 	if len(d.scans) == 0 {
 		d.scans = []release.Scan{{
 			File: d.file, Completeness: release.ScanAbsent,
@@ -98,22 +119,36 @@ func (d *document) finish() error {
 	return nil
 }
 
+// leftOver says which findings nobody would see: those above the limit, and those of external
+// properties that no run refers to.
+func (d *document) leftOver() error {
+	if d.over != nil {
+		d.over.Err = fmt.Errorf("%w: %d findings, where %d are allowed (limits: findings)", ErrLimit, d.findings, d.limits.Findings)
+		return d.over
+	}
+	for i, p := range d.inline {
+		if p.results.n > 0 && !p.claimed {
+			return &Error{
+				Pointer: fmt.Sprintf("/inlineExternalProperties/%d/results", i),
+				Err:     fmt.Errorf("%w: %d findings to which no run refers", ErrNotSARIF, p.results.n),
+			}
+		}
+	}
+	return nil
+}
+
 // readVersion refuses what is not 2.1.0 by name. Release candidates of the final schema
 // ("2.1.0-rtm.5") have its shape.
-func (d *document) readVersion() error {
+func (d *document) readVersion() (string, error) {
 	if d.dec.PeekKind() != jsontext.KindString {
-		return d.wrong("a string")
+		return "", d.wrong("a string")
 	}
 	version, err := d.text()
-	if err != nil {
-		return err
+	if err != nil || version == "2.1.0" || strings.HasPrefix(version, "2.1.0-rtm.") {
+		return version, err
 	}
-	d.version = version
-	if version == "2.1.0" || strings.HasPrefix(version, "2.1.0-rtm.") {
-		return nil
-	}
-	return &Error{
-		Offset: d.dec.InputOffset(), Pointer: "/version",
+	return "", &Error{
+		Offset: d.dec.InputOffset(), Pointer: string(d.dec.StackPointer()),
 		Err: fmt.Errorf("%w: it is SARIF %q; have the tool write 2.1.0", ErrVersion, clean(version, 40)),
 	}
 }

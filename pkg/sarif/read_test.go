@@ -39,7 +39,7 @@ func TestReadKeepsItsLimits(t *testing.T) {
 		says       string // "" when it has to be read
 	}{
 		{"findings at the limit", log(result, result), Limits{Findings: 2}, ""},
-		{"findings above", log(result, result, result), Limits{Findings: 2}, "more than 2 findings"},
+		{"findings above", log(result, result, result), Limits{Findings: 2}, "3 findings, where 2 are allowed"},
 		{"file at the limit", log(result), Limits{File: int64(len(log(result)))}, ""},
 		{"file above", log(result), Limits{File: 100}, "more than 100 bytes of text"},
 		{"value below", log(long), Limits{Value: 6000}, ""},

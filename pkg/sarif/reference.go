@@ -51,62 +51,85 @@ func (r *run) readReference(into *reference) error {
 	})
 }
 
-// component returns an extension, or the driver for -1.
-func (r *run) component(i int) *component {
-	if i < 0 || i >= len(r.extensions) {
-		return &r.driver
-	}
-	return &r.extensions[i]
+// A shelf holds descriptors of one sort: a component's rules, its notifications or its taxa.
+type shelf struct {
+	rules  []rule
+	byID   map[string]int
+	byGUID map[string]int
 }
 
-// index makes ready for looking rules up. Of rules that share an id, the most severe stands
-// for it, unless a result's index says which one is meant.
-func (r *run) index() {
-	for c := -1; c < len(r.extensions); c++ {
-		component := r.component(c)
-		component.byID = make(map[string]int, len(component.rules))
-		component.byGUID = map[string]int{}
-		component.notificationByID = map[string]*rule{}
-		for i := range component.notifications {
-			component.notificationByID[component.notifications[i].id] = &component.notifications[i]
+// index makes ready for looking descriptors up. Of those that share an id, the most severe
+// stands for it, unless an index says which one is meant.
+func (s *shelf) index() {
+	s.byID = make(map[string]int, len(s.rules))
+	s.byGUID = map[string]int{}
+	for i := range s.rules {
+		s.add(s.rules[i].id, i)
+		if guid := s.rules[i].guid; guid != "" {
+			s.byGUID[strings.ToLower(guid)] = i
 		}
-		for i := range component.rules {
-			d := &component.rules[i]
-			d.cwe = r.weaknesses(d.cwe, d.relations)
-			slices.Sort(d.cwe)
-			d.help = webLink(d.help)
-			component.add(d.id, i)
-			if d.guid != "" {
-				component.byGUID[strings.ToLower(d.guid)] = i
-			}
-		}
-		for i := range component.rules {
-			for _, id := range component.rules[i].deprecated {
-				if _, taken := component.byID[id]; !taken {
-					component.add(id, i)
-				}
+	}
+	for i := range s.rules {
+		for _, id := range s.rules[i].deprecated {
+			if _, taken := s.byID[id]; !taken {
+				s.add(id, i)
 			}
 		}
 	}
 }
 
-// webLink returns a link that a person may follow, "" for anything else.
-func webLink(uri string) string {
-	scheme, _, found := cutScheme(uri)
-	if !found || !(strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")) || strings.ContainsAny(uri, " \t\r\n\"<>`\\") {
-		return ""
-	}
-	return mask(uri)
-}
-
-func (c *component) add(id string, i int) {
+func (s *shelf) add(id string, i int) {
 	if id == "" {
 		return
 	}
-	if other, taken := c.byID[id]; taken && !c.rules[i].worse(&c.rules[other]) {
+	if other, taken := s.byID[id]; taken && !s.rules[i].worse(&s.rules[other]) {
 		return
 	}
-	c.byID[id] = i
+	s.byID[id] = i
+}
+
+// maxParents bounds how many parts of a hierarchical id are dropped to find its rule.
+const maxParents = 10
+
+// find returns the descriptor that a reference names, nil if none is here.
+func (s *shelf) find(ref reference) *rule {
+	indexed := s.at(ref.index)
+	if ref.id == "" {
+		if d := s.withGUID(ref.guid); d != nil {
+			return d
+		}
+		return indexed
+	}
+	id := ref.id
+	for n := 0; id != "" && n < maxParents; n++ {
+		if indexed != nil && indexed.id == id {
+			return indexed
+		}
+		if i, ok := s.byID[id]; ok {
+			return &s.rules[i]
+		}
+		id = parent(id)
+	}
+	return s.withGUID(ref.guid)
+}
+
+func (s *shelf) at(index int) *rule {
+	if index < 0 || index >= len(s.rules) {
+		return nil
+	}
+	return &s.rules[index]
+}
+
+func (s *shelf) withGUID(guid string) *rule {
+	if i, ok := s.byGUID[strings.ToLower(guid)]; ok && guid != "" {
+		return &s.rules[i]
+	}
+	return nil
+}
+
+// parent drops the last part of a hierarchical id; "" is the end.
+func parent(id string) string {
+	return id[:max(strings.LastIndexByte(id, '/'), 0)]
 }
 
 // worse tells whether d makes a finding more severe than other does.
@@ -125,29 +148,82 @@ func severity(written string) int {
 	return levelRank(level)
 }
 
+// component returns an extension, or the driver for -1.
+func (r *run) component(i int) *component {
+	if i < 0 || i >= len(r.extensions) {
+		return &r.driver
+	}
+	return &r.extensions[i]
+}
+
+// index makes ready for looking rules, notifications and taxa up.
+func (r *run) index() {
+	for i := range r.taxonomies {
+		r.taxonomies[i].taxa.index()
+	}
+	for c := -1; c < len(r.extensions); c++ {
+		component := r.component(c)
+		component.notifications.index()
+		component.taxa.index()
+	}
+	for c := -1; c < len(r.extensions); c++ {
+		component := r.component(c)
+		for i := range component.rules {
+			d := &component.rules[i]
+			d.cwe = r.weaknesses(d.cwe, d.relations)
+			slices.Sort(d.cwe)
+			d.help = webLink(d.help)
+		}
+		component.index()
+	}
+}
+
+// webLink returns a link that a person may follow, "" for anything else.
+func webLink(uri string) string {
+	scheme, _, found := cutScheme(uri)
+	if !found || !(strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")) || strings.ContainsAny(uri, " \t\r\n\"<>`\\") {
+		return ""
+	}
+	return mask(uri)
+}
+
+// A match is the descriptor that a reference names, and the component to which it belongs.
+type match struct {
+	rule    *rule // nil when there is none
+	home    *component
+	guessed bool // no rule has the id; this one stands at the index
+}
+
 // lookup finds the rule that a result names: in the component that it names, else in the
 // driver, else wherever the id stands. An id wins over an index that says otherwise, because
 // tools get indexes wrong. Where no rule has the id, the one at the index is a guess.
-func (r *run) lookup(ref reference) (d *rule, guessed bool) {
+func (r *run) lookup(ref reference) match {
+	return r.search(ref, func(c *component) *shelf { return &c.shelf })
+}
+
+// notice finds the descriptor of a notification in the same way.
+func (r *run) notice(ref reference) match {
+	return r.search(ref, func(c *component) *shelf { return &c.notifications })
+}
+
+func (r *run) search(ref reference, sort func(*component) *shelf) match {
 	home := r.home(ref.component)
-	if d := home.find(ref); d != nil {
-		return d, false
+	if d := sort(home).find(ref); d != nil {
+		return match{rule: d, home: home}
 	}
 	if ref.id == "" && ref.guid == "" {
-		return nil, false
+		return match{home: home}
 	}
 	loose := reference{id: ref.id, guid: ref.guid, index: -1}
 	for c := -1; c < len(r.extensions); c++ {
 		if other := r.component(c); other != home {
-			if d := other.find(loose); d != nil {
-				return d, false
+			if d := sort(other).find(loose); d != nil {
+				return match{rule: d, home: other}
 			}
 		}
 	}
-	if ref.index >= 0 && ref.index < len(home.rules) {
-		return &home.rules[ref.index], true
-	}
-	return nil, false
+	d := sort(home).at(ref.index)
+	return match{rule: d, home: home, guessed: d != nil}
 }
 
 // home returns the component that a reference names, the driver when it names none.
@@ -165,34 +241,4 @@ func (r *run) home(ref componentRef) *component {
 		}
 	}
 	return &r.driver
-}
-
-func (c *component) find(ref reference) *rule {
-	var indexed *rule
-	if ref.index >= 0 && ref.index < len(c.rules) {
-		indexed = &c.rules[ref.index]
-	}
-	if ref.id == "" {
-		if i, ok := c.byGUID[strings.ToLower(ref.guid)]; ok && ref.guid != "" {
-			return &c.rules[i]
-		}
-		return indexed
-	}
-	for id := ref.id; id != ""; id = parent(id) {
-		if indexed != nil && indexed.id == id {
-			return indexed
-		}
-		if i, ok := c.byID[id]; ok {
-			return &c.rules[i]
-		}
-	}
-	if i, ok := c.byGUID[strings.ToLower(ref.guid)]; ok && ref.guid != "" {
-		return &c.rules[i]
-	}
-	return nil
-}
-
-// parent drops the last part of a hierarchical id; "" is the end.
-func parent(id string) string {
-	return id[:max(strings.LastIndexByte(id, '/'), 0)]
 }

@@ -18,19 +18,20 @@ func (r *run) resolve(tool string) []release.Finding {
 	paths := map[place]string{}
 	for i := range findings {
 		p, f := r.results.at(i), &findings[i]
-		d, guessed := r.lookup(p.rule)
+		m := r.lookup(p.rule)
+		d := m.rule
 		f.Tool = tool
 		f.Rule = ruleID(p, d)
 		f.Kind = r.kind(p.kind)
 		f.Level = r.level(p, d)
-		if guessed {
+		if m.guessed {
 			r.notes.add(fmt.Sprintf("rule %q is not among the tool's rules: taken for %q by its index", f.Rule, clean(d.id, 100)))
 			if p.level == "" && f.Kind == release.KindFail && levelRank(f.Level) < levelRank(release.LevelWarning) {
 				f.Level = release.LevelWarning
 			}
 		}
 		r.grade(f, p, d)
-		r.describe(f, p, d)
+		r.describe(f, p, m)
 		f.Location = r.location(p, paths)
 		f.Suppressions = p.suppressions
 		f.Suppressed = p.suppressions.Accepted()
@@ -83,7 +84,7 @@ func (r *run) level(p *pending, d *rule) release.Level {
 		return release.LevelNone
 	}
 	if d != nil {
-		level = r.parse(r.settings[settingKey{p.invocation, d}].level)
+		level = r.parse(r.setting(p.invocation, d).level)
 	}
 	if level == "" && d != nil {
 		level = r.parse(d.level)
@@ -121,6 +122,9 @@ func (r *run) grade(f *release.Finding, p *pending, d *rule) {
 			if best.odd == "" {
 				best.odd = odd
 			}
+		}
+		if rank < 0 {
+			rank = r.setting(p.invocation, d).rank
 		}
 		if rank < 0 {
 			rank = d.rank
@@ -168,9 +172,10 @@ func (r *run) findingCWE(id string, p *pending, d *rule) []int {
 }
 
 // describe sets what people read, with secrets masked.
-func (r *run) describe(f *release.Finding, p *pending, d *rule) {
+func (r *run) describe(f *release.Finding, p *pending, m match) {
+	d := m.rule
 	f.Secret = r.secret(f, d)
-	f.Message = p.message.say(d, r.home(p.rule.component))
+	f.Message = p.message.say(d, m.home)
 	if f.Message == "" && d != nil {
 		f.Message = d.short
 	}

@@ -3,7 +3,7 @@
 package sarif
 
 import (
-	"fmt"
+	"cmp"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -61,10 +61,11 @@ func (r *run) readResult(int) error {
 		return r.wrong("an object")
 	}
 	if r.findings++; r.findings > r.limits.Findings {
-		return &Error{
-			Offset: r.dec.InputOffset(), Pointer: string(r.nextPointer()),
-			Err: fmt.Errorf("%w: more than %d findings (limits: findings)", ErrLimit, r.limits.Findings),
+		// The rest is counted, so that the error tells by how much.
+		if r.over == nil {
+			r.over = &Error{Offset: r.dec.InputOffset(), Pointer: string(r.nextPointer())}
 		}
+		return r.skip()
 	}
 	p := r.results.add()
 	r.snippet, r.context = r.snippet[:0], r.context[:0]
@@ -122,7 +123,7 @@ func (r *run) rareMember(p *pending, name []byte) error {
 			var taxon reference
 			err := r.readReference(&taxon)
 			p.taxa = append(p.taxa, taxon)
-			return err
+			return cmp.Or(err, r.charge(overhead))
 		})
 	case "rank":
 		rank, err := r.float()
@@ -198,5 +199,5 @@ func (r *run) readSuppression(p *pending) error {
 	})
 	s.Kind = clean(s.Kind, 40)
 	p.suppressions = append(p.suppressions, s)
-	return err
+	return cmp.Or(err, r.charge(overhead))
 }

@@ -3,6 +3,7 @@
 package sarif
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,11 +28,23 @@ type run struct {
 	bases       map[string]place
 	automation  string
 	origins     []origin
-	external    bool // results lie in another file
+	externals   []external
+	lacking     bool // something that could hold or weigh a finding is not to be had
 	settings    map[settingKey]setting
+	switches    map[*rule]switches
 	secrets     map[secretKey]bool
 	numbers     map[float64]*float64
 	notes       notes
+
+	at int // of the scan among the document's
+
+	// What external properties are known by, and whether a run has taken their results.
+	guid, digest string
+	claimed      bool
+}
+
+func newRun(d *document) *run {
+	return &run{document: d, secrets: map[secretKey]bool{}, numbers: map[float64]*float64{}}
 }
 
 // An origin is where the scanned source came from.
@@ -44,9 +57,15 @@ func (d *document) readRun(int) error {
 	if d.dec.PeekKind() != jsontext.KindBeginObject {
 		return d.wrong("an object")
 	}
-	r := &run{document: d, secrets: map[secretKey]bool{}, numbers: map[float64]*float64{}}
+	r := newRun(d)
+	r.at = len(d.scans)
 	if err := d.object(strict, r.member); err != nil {
 		return err
+	}
+	if len(r.externals) > 0 {
+		d.waiting = append(d.waiting, r)
+		d.scans = append(d.scans, release.Scan{})
+		return nil
 	}
 	d.scans = append(d.scans, r.scan())
 	return nil
@@ -77,10 +96,7 @@ func (r *run) member(name []byte) error {
 	case "versionControlProvenance":
 		return r.array(lenient, r.readOrigin)
 	case "externalPropertyFileReferences":
-		return r.object(lenient, func(name []byte) error {
-			r.external = r.external || string(name) == "results"
-			return r.skip()
-		})
+		return r.object(strict, r.readExternals)
 	default:
 		return r.skip()
 	}
@@ -104,7 +120,7 @@ func (r *run) toolMember(name []byte) error {
 
 func (r *run) readArtifact(int) error {
 	if len(r.artifacts) >= r.limits.Members {
-		return r.tooMany("artifacts", r.limits.Members)
+		return r.tooMany("artifacts (limits: members)", int64(r.limits.Members))
 	}
 	at := place{index: -1}
 	err := r.object(lenient, func(name []byte) error {
@@ -114,16 +130,19 @@ func (r *run) readArtifact(int) error {
 		return r.skip()
 	})
 	r.artifacts = append(r.artifacts, at)
-	return err
+	return cmp.Or(err, r.charge(overhead))
 }
 
 func (r *run) readBase(name []byte) error {
 	if r.bases == nil {
 		r.bases = map[string]place{}
 	}
-	id := r.intern(name)
+	id, err := r.intern(name)
+	if err != nil {
+		return err
+	}
 	var at place
-	err := r.readPlace(&at)
+	err = r.readPlace(&at)
 	r.bases[id] = at
 	return err
 }
@@ -141,7 +160,7 @@ func (r *run) readOrigin(int) error {
 		}
 	})
 	r.origins = append(r.origins, o)
-	return err
+	return cmp.Or(err, r.charge(overhead))
 }
 
 // scan makes the run's scan once all of the run was read.
@@ -191,7 +210,7 @@ func (r *run) evaluated(findings []release.Finding) []string {
 	for c := -1; c < len(r.extensions); c++ {
 		component := r.component(c)
 		for i := range component.rules {
-			if rule := &component.rules[i]; !rule.off && !r.switchedOff(rule) {
+			if rule := &component.rules[i]; r.ran(rule) {
 				ids[clean(rule.id, 300)] = true
 			}
 		}

@@ -48,7 +48,7 @@ func (w *walker) skipTokens() error {
 			if kind, n := w.dec.StackIndex(w.dec.StackDepth()); kind == jsontext.KindBeginObject && n%2 == 1 {
 				open[len(open)-1]++
 				if names++; names > most {
-					return w.tooMany("members of an object", most)
+					return w.tooMany("members of an object (limits: members)", int64(most))
 				}
 			}
 		}

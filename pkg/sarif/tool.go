@@ -3,6 +3,7 @@
 package sarif
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"strings"
@@ -14,16 +15,11 @@ import (
 
 // A component is the driver, an extension or a taxonomy.
 type component struct {
+	shelf               // of its rules
 	name, guid, version string
 	semantic            string
-	rules               []rule
-	notifications       []rule
-	taxa                []rule
+	notifications, taxa shelf
 	messages            map[string]string
-
-	byID             map[string]int
-	byGUID           map[string]int
-	notificationByID map[string]*rule
 }
 
 // maxComponents bounds the extensions, and the taxonomies, of one run.
@@ -35,6 +31,7 @@ type rule struct {
 	deprecated     []string
 	level          string
 	off            bool
+	enabled        bool    // said, not just by default
 	rank           float64 // -1: not known
 	score          score
 	cwe            []int
@@ -86,9 +83,9 @@ func (r *run) componentMember(c *component, name []byte) error {
 	case "rules":
 		return r.array(strict, func(int) error { return r.readRule(&c.rules, strict) })
 	case "notifications":
-		return r.array(lenient, func(int) error { return r.readRule(&c.notifications, lenient) })
+		return r.array(lenient, func(int) error { return r.readRule(&c.notifications.rules, lenient) })
 	case "taxa":
-		return r.array(lenient, func(int) error { return r.readRule(&c.taxa, lenient) })
+		return r.array(lenient, func(int) error { return r.readRule(&c.taxa.rules, lenient) })
 	case "globalMessageStrings":
 		return r.readMessages(&c.messages)
 	default:
@@ -103,7 +100,7 @@ func (r *run) readRule(into *[]rule, how strictness) error {
 	d := rule{rank: -1}
 	err := r.object(how, func(name []byte) error { return r.ruleMember(&d, name) })
 	*into = append(*into, d)
-	return err
+	return cmp.Or(err, r.charge(overhead))
 }
 
 func (r *run) ruleMember(d *rule, name []byte) error {
@@ -118,7 +115,7 @@ func (r *run) ruleMember(d *rule, name []byte) error {
 		return r.array(lenient, func(int) error {
 			id, err := r.word()
 			d.deprecated = append(d.deprecated, id)
-			return err
+			return cmp.Or(err, r.charge(16))
 		})
 	case "defaultConfiguration":
 		return r.readConfiguration(d)
@@ -150,7 +147,7 @@ func (r *run) readConfiguration(d *rule) error {
 			return r.keepWord(&d.level)
 		case "enabled":
 			on, known, err := r.truth()
-			d.off = known && !on
+			d.off, d.enabled = known && !on, known && on
 			return err
 		case "rank":
 			value, err := r.float()
@@ -200,7 +197,7 @@ func (r *run) readRelation(d *rule) error {
 	if !disjoint {
 		d.relations = append(d.relations, target)
 	}
-	return err
+	return cmp.Or(err, r.charge(overhead))
 }
 
 // readMessages reads an object of multiformat message strings.
@@ -225,7 +222,7 @@ func (r *run) readMessages(into *map[string]string) error {
 			*into = map[string]string{}
 		}
 		(*into)[id] = plain
-		return err
+		return cmp.Or(err, r.charge(len(id)+overhead))
 	})
 }
 

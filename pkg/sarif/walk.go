@@ -21,6 +21,7 @@ type walker struct {
 	dec    *jsontext.Decoder
 	limits Limits
 	seen   map[string]string // strings that tend to repeat, each held once
+	kept   int64             // bytes of text
 	odd    int
 	oddAt  string // pointer of the first
 }
@@ -76,7 +77,7 @@ func (w *walker) object(how strictness, member func(name []byte) error) error {
 	}
 	for n := 0; w.dec.PeekKind() != jsontext.KindEndObject; n++ {
 		if n >= w.limits.Members/objectShare {
-			return w.tooMany("members of an object", w.limits.Members/objectShare)
+			return w.tooMany("members of an object (limits: members)", int64(w.limits.Members/objectShare))
 		}
 		name, err := w.dec.ReadValue()
 		if err != nil {
@@ -98,7 +99,7 @@ func (w *walker) array(how strictness, element func(i int) error) error {
 	}
 	for n := 0; w.dec.PeekKind() != jsontext.KindEndArray; n++ {
 		if n >= w.limits.Members {
-			return w.tooMany("elements of a list", w.limits.Members)
+			return w.tooMany("elements of a list (limits: members)", int64(w.limits.Members))
 		}
 		if err := element(n); err != nil {
 			return err
@@ -146,7 +147,23 @@ func (w *walker) text() (string, error) {
 	if value == nil || err != nil {
 		return "", err
 	}
-	return cut(string(unquoted(value)), maxText), nil
+	return w.keeping(cut(string(unquoted(value)), maxText))
+}
+
+// keeping counts a text that is kept.
+func (w *walker) keeping(text string) (string, error) {
+	return text, w.charge(len(text))
+}
+
+// overhead is about what an element of a list takes that is kept, besides its texts.
+const overhead = 128
+
+// charge counts bytes that are kept.
+func (w *walker) charge(bytes int) error {
+	if w.kept += int64(bytes); w.kept > w.limits.Kept {
+		return w.tooMany("bytes of text to keep (limits: kept)", w.limits.Kept)
+	}
+	return nil
 }
 
 // word reads a string that tends to repeat, such as a rule's id or a path.
@@ -155,21 +172,21 @@ func (w *walker) word() (string, error) {
 	if value == nil || err != nil {
 		return "", err
 	}
-	return w.intern(unquoted(value)), nil
+	return w.intern(unquoted(value))
 }
 
-func (w *walker) intern(b []byte) string {
+func (w *walker) intern(b []byte) (string, error) {
 	if len(b) > maxText {
-		return cut(string(b), maxText)
+		return w.keeping(cut(string(b), maxText))
 	}
 	if s, ok := w.seen[string(b)]; ok {
-		return s
+		return s, nil
 	}
 	s := string(b)
 	if len(w.seen) < 1<<16 {
 		w.seen[s] = s
 	}
-	return s
+	return w.keeping(s)
 }
 
 // number reads a whole number; anything else is -1, and so is one below -1.
@@ -223,7 +240,7 @@ func (w *walker) nextPointer() jsontext.Pointer {
 	return pointer
 }
 
-func (w *walker) tooMany(what string, most int) error {
+func (w *walker) tooMany(what string, most int64) error {
 	return &Error{
 		Offset: w.dec.InputOffset(), Pointer: string(w.dec.StackPointer()),
 		Err: fmt.Errorf("%w: more than %d %s", ErrLimit, most, what),

@@ -82,7 +82,12 @@ func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry
 	if err != nil {
 		return err
 	}
-	scans, err := readScans(ctx, run, files, sarif.Options{Root: run.Dir, Limits: limits(rules)})
+	checkout, err := os.OpenRoot(run.Dir)
+	if err != nil {
+		return err
+	}
+	defer checkout.Close()
+	scans, err := readScans(ctx, run, files, sarif.Options{Root: run.Dir, Source: checkout.FS(), Limits: limits(rules)})
 	if err != nil {
 		return err
 	}
@@ -135,7 +140,7 @@ func loadPolicy(run *Run, config string) (*policy.Policy, error) {
 
 func limits(p *policy.Policy) sarif.Limits {
 	l := p.Limits()
-	return sarif.Limits{File: l.File, Value: l.Value, Findings: l.Findings}
+	return sarif.Limits{File: l.File, Value: l.Value, Kept: l.Kept, Findings: l.Findings, Members: l.Members}
 }
 
 func within(dir, path string) string {

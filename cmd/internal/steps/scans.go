@@ -109,6 +109,11 @@ func readScan(ctx context.Context, file scanFile, options sarif.Options) ([]rele
 		return nil, "", err
 	}
 	defer opened.Close()
+	// Without the folder, what the file refers to in it is not known, and said so.
+	if folder, err := os.OpenRoot(filepath.Dir(file.path)); err == nil {
+		defer folder.Close()
+		options.Folder = folder.FS()
+	}
 	sum := sha256.New()
 	scans, err := sarif.Read(io.TeeReader(cancellable{ctx, opened}, sum), file.name, options)
 	if err != nil {

@@ -1,0 +1,9 @@
+void f() {
+	do_something(unsafe);
+}
+
+
+
+void g() {
+	do_something(unsafe);
+}

@@ -1,0 +1,1 @@
+static const char *password = "not-a-real-one";

@@ -196,14 +196,22 @@ func (c *Checkout) run(ctx context.Context, limit int64, args ...string) ([]byte
 	err := command.Run()
 	switch {
 	case err == nil && output.over:
-		return nil, fmt.Errorf("git %s prints more than %d bytes", args[0], limit)
+		return nil, fmt.Errorf("git %s prints more than %d bytes", verb(args), limit)
 	case err == nil:
 		return output.Bytes(), nil
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("git %s: %w", args[0], ctx.Err())
+		return nil, fmt.Errorf("git %s: %w", verb(args), ctx.Err())
 	default:
-		return nil, explain(c.dir, args[0], complaint.String(), err)
+		return nil, explain(c.dir, verb(args), complaint.String(), err)
 	}
+}
+
+// verb returns what git is asked to do, which settings may stand before.
+func verb(args []string) string {
+	for len(args) > 2 && args[0] == "-c" {
+		args = args[2:]
+	}
+	return args[0]
 }
 
 // explain gives git's complaint, which LC_ALL=C keeps in English, the meaning that callers

@@ -47,6 +47,9 @@ type Entry struct {
 	State State     `json:"state"`
 	Began time.Time `json:"began"`
 	Ended time.Time `json:"ended"`
+	// Checkout tells how far the files in which the step ran were the commit's; nil where they
+	// were no checkout of it.
+	Checkout *Checkout `json:"checkout,omitempty"`
 	// Previous is the SHA-256 of the entry before this one in its run, "" for the first.
 	Previous string `json:"previous,omitempty"`
 	// Error is the step's error as a person read it, "" when it had none.
@@ -67,6 +70,19 @@ type Entry struct {
 	// Waited is how long the step waited for a cluster, in seconds.
 	Waited float64 `json:"waited_seconds,omitempty"`
 }
+
+// A Checkout is a working folder in which the commit was checked out.
+type Checkout struct {
+	// Changed counts the tracked files that were not as the commit has them; Files names the
+	// first of them.
+	Changed int      `json:"changed"`
+	Files   []string `json:"files,omitempty"`
+	// Unknown says why it is not known what was changed.
+	Unknown string `json:"unknown,omitempty"`
+}
+
+// Clean tells whether the files were surely those of the commit.
+func (c Checkout) Clean() bool { return c.Changed == 0 && c.Unknown == "" }
 
 // A Deploy is what is known of the deploy itself.
 type Deploy struct {

@@ -72,6 +72,9 @@ func (s story) head(l links) block {
 	if s.note != "" {
 		text += s.note + "\n\n"
 	}
+	if words := s.checkoutWords(func(name string) string { return code(name, pathLength) }); words != "" {
+		text += words + "\n\n"
+	}
 	return block{open: text}
 }
 

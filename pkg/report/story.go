@@ -49,6 +49,9 @@ type story struct {
 func tell(record release.Record) story {
 	s := story{record: record, gate: record.Last("gate")}
 	s.mark, s.word, s.text = s.headline()
+	if s.mark == good && s.checkout() != nil {
+		s.mark = caution
+	}
 	if e := record.Environment; e == "" || e == release.NoEnvironment {
 		for _, words := range []string{" to %[2]s", " in %[2]s", " for %[2]s"} {
 			s.text = strings.ReplaceAll(s.text, words, "")

@@ -26,6 +26,9 @@ func Text(record release.Record, options Options) string {
 	if s.note != "" {
 		p.text(s.note)
 	}
+	if words := s.checkoutWords(func(name string) string { return cutFront(Clean(name), pathLength) }); words != "" {
+		p.text(words)
+	}
 	if rows := s.rows(); len(rows) > 1 {
 		p.blank()
 		for _, r := range rows {

@@ -228,11 +228,13 @@ func (p Program) mask(in invocation, input step.Input) {
 	}
 }
 
+// secretVariables are the variables by which the step's secrets were given to us. A fallback
+// such as GITHUB_TOKEN is not one of them: it was put there for every command of the job.
 func secretVariables(set *step.Set) []string {
 	var names []string
 	for _, in := range set.Inputs {
 		if in.Kind == step.Secret {
-			names = append(names, in.Env())
+			names = append(names, in.Env(), in.Env()+"_FILE")
 		}
 	}
 	return names

@@ -38,6 +38,9 @@ type subject struct {
 	store *catalog.Catalog
 	// announced is true once the run's name was handed on.
 	announced bool
+	// checkout is what the first step found of the working directory; looked is true since.
+	checkout *release.Checkout
+	looked   bool
 }
 
 func (s *subject) declare(set *step.Set) {
@@ -128,7 +131,10 @@ func (s *subject) record(ctx context.Context, run *Run, id string, work func(con
 	if err := s.announce(run); err != nil {
 		return err
 	}
-	entry := release.Entry{Subject: about, Step: id, Began: run.Now(), Version: run.Version}
+	if !s.looked {
+		s.checkout, s.looked = checkedOut(ctx, run, about.Commit), true
+	}
+	entry := release.Entry{Subject: about, Step: id, Began: run.Now(), Version: run.Version, Checkout: s.checkout}
 	before, _ := run.Usage()
 	err = work(ctx, &entry)
 	after, peak := run.Usage()

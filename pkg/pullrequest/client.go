@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package pullrequest writes to GitHub: one comment on a pull request that is kept up to date,
-// and commit statuses; and it finds the pull request that a commit belongs to.
+// check runs with annotations, commit statuses and deployments; and it finds the pull request
+// that a commit belongs to. Gitea and Forgejo speak the same language as far as comments,
+// statuses and pull requests go.
 //
 // The one idea: every write can be repeated. A comment is known by a hidden marker and by its
 // author, so a second run updates it instead of adding another; an older run never overwrites a
@@ -218,7 +220,11 @@ func (c *Client) explainAnswer(answer *github.ErrorResponse, doing, scope string
 		return fault.Hint(wrap(ErrForbidden), "the conversation is locked: unlock it, or use --comment never")
 	case status == http.StatusForbidden:
 		if needed := answer.Response.Header.Get("X-Accepted-GitHub-Permissions"); permissionForm.MatchString(needed) {
-			scope = strings.ReplaceAll(strings.ReplaceAll(needed, "_", "-"), "=", ": ")
+			needed = strings.ReplaceAll(strings.ReplaceAll(needed, "_", "-"), "=", ": ")
+			// A read that is refused before a write asks for less than what is needed in the end.
+			if name, _, _ := strings.Cut(scope, ": "); needed != name+": read" {
+				scope = needed
+			}
 		}
 		return fault.Hint(wrap(ErrForbidden), "grant the token %s on %s (in a workflow: permissions:); "+
 			"the tokens of pull requests from forks can only read", scope, c.repository())

@@ -13,7 +13,11 @@ import (
 	"github.com/google/go-github/v60/github"
 )
 
-const scopeRead = "pull-requests: read"
+const (
+	scopeRead = "pull-requests: read"
+	// pages is how many pages of open pull requests are looked through.
+	pages = 20
+)
 
 // A PullRequest is what a report needs to know of one.
 type PullRequest struct {
@@ -45,6 +49,9 @@ func (c *Client) Find(ctx context.Context, commit string) (PullRequest, error) {
 	options := &github.ListOptions{PerPage: 100}
 	for {
 		pulls, response, err := c.api.PullRequests.ListPullRequestsWithCommit(ctx, c.owner, c.name, commit, options)
+		if gone(response) {
+			return c.findElsewhere(ctx, commit)
+		}
 		if unknownCommit(err) {
 			return PullRequest{}, fmt.Errorf("%s: %w: the server does not know the commit", doing, ErrNoPullRequest)
 		}
@@ -68,6 +75,55 @@ func (c *Client) Find(ctx context.Context, commit string) (PullRequest, error) {
 	return of(slices.MaxFunc(found, func(a, b *github.PullRequest) int {
 		return compare(rank(a, commit), rank(b, commit))
 	})), nil
+}
+
+// findElsewhere finds the pull request of a commit where the server does not list those of a
+// commit, as Gitea and Forgejo do not: an open one by its head, a merged one by asking for it.
+func (c *Client) findElsewhere(ctx context.Context, commit string) (PullRequest, error) {
+	pull, err := c.FindOpen(ctx, commit)
+	if !errors.Is(err, ErrNoPullRequest) {
+		return pull, err
+	}
+	path := fmt.Sprintf("repos/%s/%s/commits/%s/pull", c.owner, c.name, commit)
+	request, failed := c.api.NewRequest(http.MethodGet, path, nil)
+	if failed != nil {
+		return PullRequest{}, failed
+	}
+	var merged github.PullRequest
+	response, failed := c.api.Do(ctx, request, &merged)
+	switch {
+	case gone(response):
+		return PullRequest{}, err
+	case failed != nil:
+		return PullRequest{}, c.explain(failed, fmt.Sprintf("find the merged pull request of commit %.12s in %s", commit, c.repository()), scopeRead)
+	}
+	return of(&merged), nil
+}
+
+// FindOpen returns the open pull request whose head a commit is. GitHub does not list a pull
+// request from a fork among those of its commit, which is not in this repository: the open ones
+// are looked through, those that changed last first. There being none is ErrNoPullRequest.
+func (c *Client) FindOpen(ctx context.Context, head string) (PullRequest, error) {
+	doing := fmt.Sprintf("find the open pull request with the head %.12s in %s", head, c.repository())
+	options := &github.PullRequestListOptions{
+		State: "open", Sort: "updated", Direction: "desc", ListOptions: github.ListOptions{PerPage: 100},
+	}
+	for page := 1; page <= pages; page++ {
+		pulls, response, err := c.api.PullRequests.List(ctx, c.owner, c.name, options)
+		if err != nil {
+			return PullRequest{}, c.explain(err, doing, scopeRead)
+		}
+		for _, pull := range pulls {
+			if pull.GetHead().GetSHA() == head && pull.GetState() == "open" {
+				return of(pull), nil
+			}
+		}
+		if response.NextPage <= options.Page {
+			return PullRequest{}, fmt.Errorf("%s: %w has it", doing, ErrNoPullRequest)
+		}
+		options.Page = response.NextPage
+	}
+	return PullRequest{}, fmt.Errorf("%s: %w has it among the %d that changed last", doing, ErrNoPullRequest, pages*100)
 }
 
 // rank orders pull requests by how closely a commit belongs to them.

@@ -32,7 +32,8 @@ func TestFind(t *testing.T) {
 		{"later before earlier", []github.Pull{{Number: 7, Head: merged}, {Number: 9, Head: merged}, {Number: 8, Head: merged}}, 9},
 		{"a test merge is none", []github.Pull{{Number: 9, Head: other, Commits: []string{merged}}, {Number: 7, Head: head, TestMerge: merged, Commits: []string{merged}}}, 9},
 		{"elsewhere", []github.Pull{{Number: 7, Head: merged, BaseRepository: "mallory/shop"}}, 0},
-		{"from a fork", []github.Pull{{Number: 7, Head: merged, HeadRepository: "mallory/shop"}}, 7},
+		{"a fork's is not listed", []github.Pull{{Number: 7, Head: merged, HeadRepository: "mallory/shop"}}, 0},
+		{"merged from a fork", []github.Pull{{Number: 7, Head: head, HeadRepository: "mallory/shop", MergeCommit: merged}}, 7},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -93,5 +94,46 @@ func TestGet(t *testing.T) {
 		if _, err := c.Get(t.Context(), number); !errors.Is(err, pullrequest.ErrNotFound) {
 			t.Errorf("Get(%d): %v", number, err)
 		}
+	}
+}
+
+func TestFindOpen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	fork := strings.Repeat("f", 40)
+	w.AddPull(repository, github.Pull{Number: 8, Head: fork, HeadRepository: "mallory/shop", Closed: true})
+	c := w.client(t, workflow)
+	if _, err := c.FindOpen(t.Context(), fork); !errors.Is(err, pullrequest.ErrNoPullRequest) {
+		t.Errorf("a closed one: %v", err)
+	}
+	w.AddPull(repository, github.Pull{Number: 9, Head: fork, HeadRepository: "mallory/shop"})
+	for n := range 230 {
+		w.AddPull(repository, github.Pull{Number: 100 + n, Head: strings.Repeat("d", 40)})
+	}
+	if pull, err := c.FindOpen(t.Context(), fork); err != nil || pull.Number != 9 || !pull.Open {
+		t.Errorf("FindOpen() = %+v, %v, want 9", pull, err)
+	}
+	if _, err := c.FindOpen(t.Context(), lonely); !errors.Is(err, pullrequest.ErrNoPullRequest) || !strings.HasSuffix(err.Error(), "no pull request has it") {
+		t.Errorf("none: %v", err)
+	}
+}
+
+// A server that does not list the pull requests of a commit, as Gitea does not, is asked for the
+// open ones.
+func TestFindWhereCommitsHaveNoPullRequests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Fail(github.Fault{Path: "/commits/[^/]+/pulls$", Status: 404, Times: 9})
+	c := w.client(t, workflow)
+	if pull, err := c.Find(t.Context(), head); err != nil || pull.Number != 7 {
+		t.Errorf("Find() = %+v, %v, want 7", pull, err)
+	}
+	w.Check = nil // GitHub does not know what is asked next
+	if _, err := c.Find(t.Context(), lonely); !errors.Is(err, pullrequest.ErrNoPullRequest) {
+		t.Errorf("Find() = %v", err)
+	}
+	w.Fail(github.Fault{Path: "/commits/[^/]+/pull$", Status: 200, Body: `{"number":5,"state":"closed","head":{"sha":"` + head + `"}}`})
+	if pull, err := c.Find(t.Context(), lonely); err != nil || pull.Number != 5 || pull.Open {
+		t.Errorf("Find() = %+v, %v, want the merged 5", pull, err)
 	}
 }

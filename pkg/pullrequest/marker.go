@@ -24,6 +24,9 @@ type Marker struct {
 	// First and Last are the ids of the run's first and newest entry. Both are ULIDs, so that
 	// a later one is greater.
 	First, Last string
+	// Trust is "" for what a trusted run says. What another run says has a comment of its own,
+	// so that it replaces nothing, and cannot claim to be newer.
+	Trust string
 }
 
 // String returns the marker as a HTML comment that no value can end.
@@ -44,6 +47,7 @@ func (m Marker) String() string {
 func (m *Marker) fields() map[string]*string {
 	return map[string]*string{
 		"app": &m.App, "environment": &m.Environment, "commit": &m.Commit, "run": &m.Run, "first": &m.First, "last": &m.Last,
+		"trust": &m.Trust,
 	}
 }
 
@@ -75,7 +79,7 @@ func (m Marker) about(other Marker) bool {
 	m, _ = markerOf(m.String())
 	other, _ = markerOf(other.String())
 	unplaced := m.Run == other.Run && (m.Environment == release.NoEnvironment || other.Environment == release.NoEnvironment)
-	return m.App == other.App && (m.Environment == other.Environment || unplaced)
+	return m.App == other.App && m.Trust == other.Trust && (m.Environment == other.Environment || unplaced)
 }
 
 // newer tells whether m tells a later state than other: of a run that began later, or more of

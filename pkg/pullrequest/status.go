@@ -3,9 +3,11 @@
 package pullrequest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/google/go-github/v60/github"
@@ -65,18 +67,30 @@ func (c *Client) setStatus(ctx context.Context, commit string, status Status) er
 // all are set then.
 func (c *Client) statuses(ctx context.Context, commit string) map[string]Status {
 	current := map[string]Status{}
-	options := &github.ListOptions{PerPage: 100}
-	for {
-		combined, response, err := c.api.Repositories.GetCombinedStatus(ctx, c.owner, c.name, commit, options)
+	for page := 1; ; {
+		path := fmt.Sprintf("repos/%s/%s/commits/%s/status?per_page=100&page=%d", c.owner, c.name, commit, page)
+		request, err := c.api.NewRequest(http.MethodGet, path, nil)
+		if err != nil {
+			return nil
+		}
+		var combined struct {
+			Statuses []struct {
+				Context, State, Description string
+				// Status is what Gitea calls the state.
+				Status    string
+				TargetURL string `json:"target_url"`
+			}
+		}
+		response, err := c.api.Do(ctx, request, &combined)
 		if err != nil {
 			return nil
 		}
 		for _, s := range combined.Statuses {
-			current[s.GetContext()] = Status{s.GetContext(), s.GetState(), s.GetDescription(), s.GetTargetURL()}
+			current[s.Context] = Status{s.Context, cmp.Or(s.State, s.Status), s.Description, s.TargetURL}
 		}
-		if response.NextPage <= options.Page {
+		if response.NextPage <= page {
 			return current
 		}
-		options.Page = response.NextPage
+		page = response.NextPage
 	}
 }

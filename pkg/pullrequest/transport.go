@@ -40,8 +40,8 @@ func timer(ctx context.Context, d time.Duration) error {
 }
 
 // A transport adds the token and waits out what heals by waiting: rate limits for every method,
-// a failing server or connection for methods that may be repeated. A POST may have been done by
-// a server that then failed; whoever sent it finds out.
+// a failing server or connection for requests that may be repeated. Another one may have been
+// done by a server that then failed; whoever sent it finds out.
 type transport struct {
 	next     http.RoundTripper
 	base     *url.URL
@@ -186,7 +186,7 @@ func (t *transport) once(request *http.Request) (*http.Response, error) {
 func (t *transport) verdict(request *http.Request, response *http.Response, err error, attempt int) (time.Duration, bool) {
 	backoff := time.Second << (attempt - 1)
 	backoff += time.Duration(rand.Int64N(int64(backoff / 4))) //nolint:gosec // spreads retries, guards nothing
-	repeatable := request.Method != http.MethodPost
+	repeatable := repeatable(request)
 	switch {
 	case err != nil:
 		return backoff, repeatable
@@ -202,6 +202,13 @@ func (t *transport) verdict(request *http.Request, response *http.Response, err 
 		return backoff, repeatable
 	}
 	return 0, false
+}
+
+// repeatable tells a request that may be done twice. An update of a check run may not: it adds
+// its annotations to those that are there.
+func repeatable(request *http.Request) bool {
+	return request.Method != http.MethodPost &&
+		(request.Method != http.MethodPatch || !strings.Contains(request.URL.Path, "/check-runs/"))
 }
 
 // limitOf returns what a rate limit says, or "" for any other answer.

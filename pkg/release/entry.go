@@ -99,9 +99,12 @@ const ExitUnknown = -1
 // A Report is where a record was told.
 type Report struct {
 	Comment string `json:"comment,omitempty"` // link to the comment
+	Check   string `json:"check,omitempty"`   // link to the check run
 	// Statuses are the commit status contexts that were set.
 	Statuses []string `json:"statuses,omitempty"`
-	Summary  bool     `json:"summary,omitempty"`
+	// Deployment is the environment of the deployment that GitHub was told of.
+	Deployment string `json:"deployment,omitempty"`
+	Summary    bool   `json:"summary,omitempty"`
 	// Degraded says what could not be written and why; a report never breaks a release.
 	Degraded []string `json:"degraded,omitempty"`
 }

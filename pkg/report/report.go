@@ -9,7 +9,11 @@
 // workflow command. Every function is pure: a record in, a string out.
 package report
 
-import "github.com/knowngood/knowngood/pkg/release"
+import (
+	"slices"
+
+	"github.com/knowngood/knowngood/pkg/release"
+)
 
 // Sizes that GitHub enforces, in bytes of UTF-8.
 const (
@@ -37,6 +41,20 @@ type Options struct {
 	Notes []string
 	// Limit is the most bytes that the text may have; 0 is the limit of the place.
 	Limit int
+	// Unverified is true for a record that nobody vouches for, such as one of a fork's run. Only
+	// its gate is told, and what that says is never told as a fact.
+	Unverified bool
+
+	pointed string // how many findings a check run annotates
+}
+
+// tell is the story of the record as the options want it.
+func (o Options) tell(record release.Record) story {
+	if !o.Unverified {
+		return tell(record)
+	}
+	record.Entries = slices.DeleteFunc(slices.Clone(record.Entries), func(e release.Entry) bool { return e.Step != "gate" })
+	return tell(record).unverified()
 }
 
 // Comment returns the record as the Markdown of a pull request's comment. The decision and the

@@ -34,8 +34,8 @@ const (
 )
 
 func render(record release.Record, options Options, limit int, most extent) string {
-	s, l := tell(record), linksOf(record, options.Server)
-	blocks := []block{s.head(l), s.stepTable(), s.problems()}
+	s, l := options.tell(record), linksOf(record, options.Server)
+	blocks := []block{s.head(l), paragraph(options.pointed), s.stepTable(), s.problems()}
 	if s.gate != nil && s.gate.Decision != nil {
 		d := s.gate.Decision
 		blocks = append(blocks, reasons(d), blockers(d, l, most.findings))
@@ -60,6 +60,9 @@ func (s story) head(l links) block {
 	decision := "no decision"
 	if s.gate != nil && s.gate.Decision != nil {
 		decision = "decision " + strong(outcomeWord(s.gate.Decision.Outcome))
+		if s.hearsay {
+			decision = "it says " + strong(outcomeWord(s.gate.Decision.Outcome))
+		}
 		if s.gate.Decision.Mode == release.Audit {
 			decision += " (audit mode)"
 		}
@@ -76,6 +79,14 @@ func (s story) head(l links) block {
 		text += words + "\n\n"
 	}
 	return block{open: text}
+}
+
+// paragraph is words of ours that are never cut.
+func paragraph(words string) block {
+	if words == "" {
+		return block{}
+	}
+	return block{open: words + "\n\n"}
 }
 
 // stepTable is what each step came to. A run of one step has told that already.

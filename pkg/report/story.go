@@ -44,6 +44,8 @@ type story struct {
 	word, text string
 	// note is what else the reader must know at once.
 	note string
+	// hearsay is true when nobody vouches for the record.
+	hearsay bool
 }
 
 func tell(record release.Record) story {
@@ -60,6 +62,19 @@ func tell(record release.Record) story {
 	if s.mark == bad && s.nothingTouched() {
 		s.note = "Nothing was touched: this run took no snapshot, renewed no certificate and deployed nothing."
 	}
+	return s
+}
+
+// unverified is the story as something that an untrusted run says.
+func (s story) unverified() story {
+	says := "gives no decision"
+	if outcome := outcomeWord(s.outcome()); s.outcome() != "" {
+		says = "says " + outcome
+	}
+	s.mark, s.word, s.hearsay = caution, "not verified", true
+	s.text = "an untrusted run " + says + " of %[1]s"
+	s.note = "Who wrote the pull request can have written this as well, so it makes no required check green: " +
+		"a trusted run decides, in the merge queue or after the merge."
 	return s
 }
 

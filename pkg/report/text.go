@@ -19,7 +19,7 @@ const (
 // Text returns the record as plain text for a terminal or a log: at most 80 columns wide, the
 // worst first, without control characters or workflow commands.
 func Text(record release.Record, options Options) string {
-	s := tell(record)
+	s := options.tell(record)
 	p := &page{}
 	p.line(s.mark.letter() + " " + s.word + ": " + fmt.Sprintf(s.text, name(record.App), name(record.Environment)))
 	p.text(strings.Join(s.facts(), ", "))
@@ -35,11 +35,11 @@ func Text(record release.Record, options Options) string {
 			p.row(r)
 		}
 	}
-	p.problems(record.Entries)
+	p.problems(s.record.Entries)
 	if s.gate != nil && s.gate.Decision != nil {
 		p.decision(s.gate.Decision)
 	}
-	if e := record.Last("snapshot"); e != nil && e.Protection != nil {
+	if e := s.record.Last("snapshot"); e != nil && e.Protection != nil {
 		p.snapshots(e.Protection, record.Commit)
 	}
 	p.certificates(s.rotations())

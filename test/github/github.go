@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package github is a GitHub for tests and for the demo: a handler that keeps pull requests,
-// comments, commit statuses and files in memory and answers by what was written to it, not by
-// the order of the calls. It knows tokens and what each may do, pages its lists, refuses what
-// GitHub refuses (a comment above 65,536 characters, a description above 140), and fails on
-// demand: before or after it has done the work.
+// comments, commit statuses, check runs, deployments and files in memory and answers by what was
+// written to it, not by the order of the calls. It knows tokens and what each may do, pages its
+// lists, refuses what GitHub refuses (a comment above 65,536 characters, a description above 140,
+// a check run that is completed without a conclusion), and fails on demand: before or after it
+// has done the work.
 //
 // Paths below /_fake/ are its own: its whole state as JSON, the requests it has seen, faults to
 // come, and pull requests to begin with. GET /OWNER/NAME/pull/N shows a conversation.
@@ -34,13 +35,15 @@ type Token struct {
 	// bot, and GET /user refuses them.
 	App bool `json:"app,omitempty"`
 	// Scopes that the token has, by the names of a workflow's permissions: "pull-requests",
-	// "statuses", "contents". Every token may read metadata.
+	// "statuses", "checks", "deployments", "contents". Every token may read metadata.
 	Scopes map[string]Access `json:"scopes"`
 }
 
 // Everything is what a token with all scopes may do.
 func Everything() map[string]Access {
-	return map[string]Access{"pull-requests": Write, "statuses": Write, "contents": Read}
+	return map[string]Access{
+		"pull-requests": Write, "statuses": Write, "checks": Write, "deployments": Write, "contents": Read,
+	}
 }
 
 // A Server is the handler. Its zero value knows no token and no repository.
@@ -72,6 +75,9 @@ type repo struct {
 	Statuses []*Status         `json:"statuses"`
 	Commits  map[string]bool   `json:"commits"`
 	Files    map[string]string `json:"files,omitempty"` // "commit:path" -> content
+
+	Checks      []*CheckRun   `json:"check_runs,omitempty"`
+	Deployments []*Deployment `json:"deployments,omitempty"`
 }
 
 // A Pull is a pull request as a test describes it.

@@ -33,7 +33,17 @@ var routes = []struct {
 	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/commits/([^/]+)/statuses$`), (*Server).listStatuses},
 	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/commits/([^/]+)/pulls$`), (*Server).pullsOfCommit},
 	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/pulls/(\d+)$`), (*Server).getPull},
+	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/pulls$`), (*Server).listPulls},
 	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/contents/(.+)$`), (*Server).getContents},
+	{http.MethodPost, regexp.MustCompile(`^` + nameForm + `/check-runs$`), (*Server).createCheckRun},
+	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/check-runs/(\d+)$`), (*Server).getCheckRun},
+	{http.MethodPatch, regexp.MustCompile(`^` + nameForm + `/check-runs/(\d+)$`), (*Server).updateCheckRun},
+	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/check-runs/(\d+)/annotations$`), (*Server).listAnnotations},
+	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/commits/([^/]+)/check-runs$`), (*Server).listCheckRuns},
+	{http.MethodPost, regexp.MustCompile(`^` + nameForm + `/deployments$`), (*Server).createDeployment},
+	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/deployments$`), (*Server).listDeployments},
+	{http.MethodPost, regexp.MustCompile(`^` + nameForm + `/deployments/(\d+)/statuses$`), (*Server).createDeploymentStatus},
+	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/deployments/(\d+)/statuses$`), (*Server).listDeploymentStatuses},
 }
 
 func (s *Server) dispatch(x *exchange) {
@@ -103,7 +113,24 @@ func (s *Server) pullsOfCommit(x *exchange, groups []string) {
 	}
 	list := []any{}
 	for _, p := range r.Pulls {
-		if p.Head == commit || p.MergeCommit == commit || slices.Contains(p.Commits, commit) {
+		// GitHub looks in this repository: what is in a fork alone belongs to no pull request.
+		here := p.HeadRepository == "" && (p.Head == commit || slices.Contains(p.Commits, commit))
+		if here || p.MergeCommit == commit {
+			list = append(list, x.pull(groups[1], p, false))
+		}
+	}
+	x.status, x.value = http.StatusOK, page(x, list)
+}
+
+// listPulls lists them as GitHub does by default, open ones alone and newest first.
+func (s *Server) listPulls(x *exchange, groups []string) {
+	if !x.may("pull-requests", Read) {
+		return
+	}
+	list, state := []any{}, x.URL.Query().Get("state")
+	for _, p := range slices.Backward(s.repo(groups[1]).Pulls) {
+		open := !p.Closed && p.MergeCommit == ""
+		if state == "all" || open == (state != "closed") {
 			list = append(list, x.pull(groups[1], p, false))
 		}
 	}

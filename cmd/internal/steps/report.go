@@ -36,7 +36,8 @@ func (r *Report) Declare(set *step.Set) {
 		"began earlier never overwrites a later one's. Without --run the newest run of the\n" +
 		"commit is told. What cannot be written to GitHub goes to the job's summary and the\n" +
 		"log with a warning, and the step succeeds: a report never breaks a release. With\n" +
-		"--comment always a comment that could not be written is an error instead."
+		"--comment always a comment that could not be written is an error instead. What a\n" +
+		"server or a token does not have at all, such as check runs on Gitea, is said once."
 	set.Example = "knowngood report --app shop --run \"$RUN\" --repository acme/shop --pull-request 7"
 	set.Faces = []step.Face{step.CLI, step.Action, step.Tekton}
 	r.subject.declare(set)
@@ -108,6 +109,9 @@ const (
 	commentAuto   = "auto"
 	commentAlways = "always"
 	commentNever  = "never"
+
+	deploymentsAuto  = "auto"
+	deploymentsNever = "never"
 )
 
 // errNowhere: there is no repository, so there is no pull request.
@@ -115,11 +119,16 @@ var errNowhere = errors.New("no repository is known")
 
 // reporting holds the inputs of the report alone, and what it found while it worked.
 type reporting struct {
-	token   step.Hidden
-	api     string
-	comment string
-	status  bool
-	prefix  string
+	token       step.Hidden
+	api         string
+	comment     string
+	check       bool
+	status      bool
+	prefix      string
+	deployments string
+	// untrusted is true for a record that nobody vouches for. It is published as a comment and
+	// a neutral check run of their own, and turns nothing green.
+	untrusted bool
 }
 
 func (r *reporting) declare(set *step.Set) {
@@ -129,12 +138,18 @@ func (r *reporting) declare(set *step.Set) {
 	set.Text(&r.comment, "comment", commentAuto,
 		"When to comment on the pull request: auto where there is one and the token may, always or it is an error, never.",
 		step.Choices(commentAuto, commentAlways, commentNever))
+	set.Bool(&r.check, "check", true, "Whether to write a check run with annotations, where the token is an app's, as a workflow's own is.")
 	set.Bool(&r.status, "status", true, "Whether to set commit statuses.")
 	set.Text(&r.prefix, "status-prefix", "knowngood",
-		"What the names of the commit statuses begin with; give each application of a repository its own.")
+		"Name of the check run, and what the names of the commit statuses begin with; give each application of a repository its own.")
+	set.Text(&r.deployments, "deployments", deploymentsAuto,
+		"When to tell GitHub of the deploy as a deployment to the environment: auto where there is one and the token may, never.",
+		step.Choices(deploymentsAuto, deploymentsNever))
 	set.Output("comment", "Link to the comment on the pull request.")
 	set.Permission("pull-requests", "write", "the comment")
+	set.Permission("checks", "write", "the check run with annotations")
 	set.Permission("statuses", "write", "the commit statuses")
+	set.Permission("deployments", "write", "the deployment; leave it out for none")
 	set.Permission("contents", "read", "finding the pull request of a commit")
 }
 
@@ -147,7 +162,7 @@ func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.En
 	record.Repository = cmp.Or(record.Repository, s.repository)
 	// What earlier reports left is no part of the story: telling it twice changes nothing.
 	record.Entries = slices.DeleteFunc(slices.Clone(record.Entries), func(e release.Entry) bool { return e.Step == "report" })
-	options := report.Options{Server: pullrequest.Server(r.api)}
+	options := report.Options{Server: pullrequest.Server(r.api), Unverified: r.untrusted}
 	if n := len(record.Entries); n > 0 {
 		options.Record = catalog.Key(record.Entries[n-1])
 	}
@@ -160,6 +175,10 @@ func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.En
 	options.Notes = nil
 	for _, err := range missed {
 		options.Notes = append(options.Notes, err.Error())
+		if errors.Is(err, pullrequest.ErrUnsupported) { // nobody can mend that
+			run.Log.Info("the report does without", "why", err.Error())
+			continue
+		}
 		run.Log.Warn("the report is not whole", "why", err.Error(), "cure", strings.Join(fault.Hints(err), "; "))
 	}
 	ok, err := run.Host.Summary(report.Summary(record, options))
@@ -177,109 +196,4 @@ func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.En
 	}
 	run.Tell(report.Text(record, options))
 	return errors.Join(missed...)
-}
-
-// publish writes to GitHub what is wanted and possible there, and returns what could not be.
-func (r *reporting) publish(ctx context.Context, run *Run, s *subject, record release.Record, options report.Options, done *release.Report) []error {
-	if r.comment == commentNever && !r.status {
-		return nil
-	}
-	repository := cmp.Or(s.repository, record.Repository)
-	switch {
-	case repository == "" && r.comment == commentAlways:
-		return []error{fault.Hint(fmt.Errorf("comment on the pull request: %w", errNowhere), "give --repository")}
-	case repository == "":
-		run.Log.Info("no repository is known: nothing is written to GitHub")
-		return nil
-	case r.token == "":
-		return []error{fault.Hint(fmt.Errorf("write to %s: %w: none is given", repository, pullrequest.ErrUnauthorized),
-			"set KNOWNGOOD_TOKEN or GITHUB_TOKEN")}
-	}
-	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
-	defer cancel()
-	client, err := pullrequest.New(pullrequest.Options{
-		API: r.api, Token: r.token.Reveal(), Repository: repository, Agent: "knowngood/" + run.Version, Now: run.Now,
-		Waiting: func(d time.Duration, why string) {
-			run.Log.Info("waiting", "what", "GitHub", "why", why, "seconds", d.Seconds())
-		},
-	})
-	if err != nil {
-		return []error{err}
-	}
-	defer client.Close()
-	var missed []error
-	if r.comment != commentNever {
-		posted, err := r.post(ctx, run, client, cmp.Or(s.pullRequest, record.PullRequest), record, options)
-		done.Comment = posted.URL
-		if err != nil {
-			missed = append(missed, err)
-		}
-		if errors.Is(err, pullrequest.ErrUnauthorized) || ctx.Err() != nil {
-			return missed // the statuses would meet the same
-		}
-	}
-	if r.status {
-		set, err := client.SetStatuses(ctx, string(record.Commit), r.statuses(record))
-		done.Statuses = set
-		if err != nil {
-			missed = append(missed, err)
-		}
-	}
-	return missed
-}
-
-// post brings the comment on the pull request up to date.
-func (r *reporting) post(ctx context.Context, run *Run, client *pullrequest.Client, number int, record release.Record, options report.Options) (pullrequest.Posted, error) {
-	pull, err := find(ctx, client, number, record)
-	switch {
-	case errors.Is(err, pullrequest.ErrNoPullRequest) && r.comment == commentAuto:
-		run.Log.Info("no pull request has the commit: there is nothing to comment on", "commit", record.Commit)
-		return pullrequest.Posted{}, nil
-	case err != nil:
-		return pullrequest.Posted{}, err
-	}
-	posted, err := client.Comment(ctx, pull.Number, markerOf(record, run.Now()), report.Comment(record, options))
-	if err == nil {
-		run.Log.Info("comment on the pull request", "number", pull.Number, "done", posted.Done, "at", posted.URL)
-	}
-	if err == nil && posted.Done == "kept" {
-		run.Log.Warn("the comment tells a newer run and stays as it is", "run", posted.By.Run, "commit", posted.By.Commit)
-	}
-	return posted, err
-}
-
-// find returns the pull request of that number, else the one that has the commit, else the one
-// whose head the run knew.
-func find(ctx context.Context, client *pullrequest.Client, number int, record release.Record) (pullrequest.PullRequest, error) {
-	if number > 0 {
-		return client.Get(ctx, number)
-	}
-	pull, err := client.Find(ctx, string(record.Commit))
-	if errors.Is(err, pullrequest.ErrNoPullRequest) && record.Head != "" {
-		return client.Find(ctx, string(record.Head))
-	}
-	return pull, err
-}
-
-// markerOf names the state of the run that a comment tells. A run that has left nothing yet
-// begins now.
-func markerOf(record release.Record, now time.Time) pullrequest.Marker {
-	m := pullrequest.Marker{
-		App: record.App, Environment: record.Environment, Commit: string(record.Commit), Run: record.Run,
-		First: strings.ToUpper(catalog.NewRun(now)),
-	}
-	if n := len(record.Entries); n > 0 {
-		m.First, m.Last = record.Entries[0].ID, record.Entries[n-1].ID
-	}
-	return m
-}
-
-func (r *reporting) statuses(record release.Record) []pullrequest.Status {
-	var statuses []pullrequest.Status
-	for _, s := range report.Statuses(record, r.prefix) {
-		statuses = append(statuses, pullrequest.Status{
-			Context: s.Context, State: s.State, Description: s.Description, URL: record.RunURL,
-		})
-	}
-	return statuses
 }

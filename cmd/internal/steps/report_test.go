@@ -245,7 +245,7 @@ func TestASquashedPullRequestIsFoundByItsMergeAndByItsHead(t *testing.T) {
 func TestNothingIsWrittenWhereNothingIsWanted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.report.reporting.comment, b.report.reporting.status, b.report.reporting.token = "never", false, ""
+	b.report.reporting.comment, b.report.reporting.status, b.report.reporting.check, b.report.reporting.token = "never", false, false, ""
 	entry, err := b.do(t)
 	if err != nil || len(entry.Report.Degraded) > 0 || len(b.Requests()) > 0 || b.summary == "" {
 		t.Errorf("%+v, %v, %v", entry.Report, err, b.Requests())

@@ -5,7 +5,8 @@
 //
 // It is strict beyond the description: a request may have no field that the description does
 // not name, since GitHub ignores a misspelled one without a word. What the description leaves
-// out (a comment's 65,536 bytes, a status's 140 characters) the fake knows by itself.
+// out (a comment's 65,536 bytes, a status's 140 characters, that a check run is not completed
+// without a conclusion) the fake knows by itself.
 package contract
 
 import (
@@ -16,6 +17,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -78,15 +80,31 @@ func load(ctx context.Context, file string) (*Contract, error) {
 	return &Contract{Name: name, router: router}, nil
 }
 
-// strict refuses fields of a request's body that are not named.
+// strict refuses fields of a request's body that are not named, at any depth.
 func strict(operation *openapi3.Operation) {
 	if operation.RequestBody == nil || operation.RequestBody.Value == nil {
 		return
 	}
-	no := false
 	for _, media := range operation.RequestBody.Value.Content {
-		if media.Schema != nil && media.Schema.Value != nil {
-			media.Schema.Value.AdditionalProperties = openapi3.AdditionalProperties{Has: &no}
+		closed(media.Schema)
+	}
+}
+
+// closed closes an object that names its fields. What a component describes is left alone,
+// since answers may be made of it, too.
+func closed(schema *openapi3.SchemaRef) {
+	if schema == nil || schema.Value == nil || schema.Ref != "" {
+		return
+	}
+	if len(schema.Value.Properties) > 0 {
+		no := false
+		schema.Value.AdditionalProperties = openapi3.AdditionalProperties{Has: &no}
+	}
+	closed(schema.Value.Items)
+	for _, property := range schema.Value.Properties {
+		closed(property)
+		for _, form := range slices.Concat(property.Value.OneOf, property.Value.AnyOf) {
+			closed(form)
 		}
 	}
 }

@@ -36,7 +36,25 @@ var exchanges = []struct {
 	{"GET", "/repos/acme/shop/pulls/7", "app", "", 200},
 	{"GET", "/repos/acme/shop/pulls/8", "app", "", 200},
 	{"GET", "/repos/acme/shop/contents/.knowngood.yaml?ref=" + commit, "app", "", 200},
+	{"GET", "/repos/acme/shop/pulls?state=open&sort=updated&direction=desc&per_page=100", "app", "", 200},
+	{"POST", "/repos/acme/shop/check-runs", "app", `{"name":"c","head_sha":"` + commit + `","status":"in_progress"}`, 201},
+	{"POST", "/repos/acme/shop/check-runs", "app", `{"name":"c","head_sha":"` + commit + `","status":"completed","conclusion":"failure","external_id":"x",` +
+		`"details_url":"https://ci.example","output":{"title":"t","summary":"s","annotations":[` + annotation + `]}}`, 201},
+	{"PATCH", "/repos/acme/shop/check-runs/1003", "app", `{"name":"c","status":"completed","conclusion":"neutral","output":{"summary":"s","annotations":[` + annotation + `]}}`, 200},
+	{"GET", "/repos/acme/shop/check-runs/1003", "app", "", 200},
+	{"GET", "/repos/acme/shop/check-runs/1003/annotations", "app", "", 200},
+	{"GET", "/repos/acme/shop/commits/" + commit + "/check-runs?check_name=c&filter=all&per_page=100", "app", "", 200},
+	{"POST", "/repos/acme/shop/check-runs", "app", `{"name":"c","head_sha":"` + commit + `","status":"completed"}`, 422},
+	{"PATCH", "/repos/acme/shop/check-runs/9", "app", `{"name":"c"}`, 404},
+	{"POST", "/repos/acme/shop/check-runs", "ada", `{"name":"c","head_sha":"` + commit + `"}`, 403},
+	{"POST", "/repos/acme/shop/deployments", "app", `{"ref":"` + commit + `","task":"t","auto_merge":false,"required_contexts":[],"environment":"staging","payload":{"a":"b"},"description":"d"}`, 201},
+	{"GET", "/repos/acme/shop/deployments?environment=staging&task=t&per_page=100", "app", "", 200},
+	{"POST", "/repos/acme/shop/deployments/1006/statuses", "app", `{"state":"success","description":"d","log_url":"https://ci.example"}`, 201},
+	{"GET", "/repos/acme/shop/deployments/1006/statuses?per_page=1", "app", "", 200},
+	{"POST", "/repos/acme/shop/deployments/1006/statuses", "app", `{"state":"done"}`, 422},
 }
+
+const annotation = `{"path":"a.go","start_line":3,"end_line":3,"annotation_level":"failure","title":"t","message":"m"}`
 
 func serve(t *testing.T) (*github.Server, string) {
 	t.Helper()
@@ -111,6 +129,14 @@ func TestWhatGitHubDoesNotKnowIsFound(t *testing.T) {
 		{"GET", "/repos/acme/shop/issues/7/comments?per_page=many", "", "per_page"},
 		{"PUT", "/repos/acme/shop/issues/7/comments", `{}`, "method not allowed"},
 		{"GET", "/repos/acme/shop/nothing", "", "no matching operation"},
+		{"POST", "/repos/acme/shop/check-runs", `{"head_sha":"` + commit + `"}`, "name"},
+		{"POST", "/repos/acme/shop/check-runs", `{"name":"c","head_sha":"` + commit + `","conclusion":"passed"}`, "conclusion"},
+		{"POST", "/repos/acme/shop/check-runs", `{"name":"c","head_sha":"` + commit + `","output":{"title":"t","summary":"s","anotations":[]}}`, "anotations"},
+		{"PATCH", "/repos/acme/shop/check-runs/1", `{"output":{"summary":"s","annotations":[{"path":"a","start_line":1,"end_line":1,"annotation_level":"error","message":"m"}]}}`, "annotation_level"},
+		{"PATCH", "/repos/acme/shop/check-runs/1", `{"output":{"summary":"s","annotations":[` + strings.Repeat(annotation+",", 50) + annotation + `]}}`, "maximum number of items"},
+		{"PATCH", "/repos/acme/shop/check-runs/1", `{"output":{"summary":"s","annotations":[{"path":"a","start_line":1,"end_line":1,"annotation_level":"notice","mesage":"m"}]}}`, "mesage"},
+		{"POST", "/repos/acme/shop/deployments", `{"environment":"production"}`, "ref"},
+		{"POST", "/repos/acme/shop/deployments/1/statuses", `{"state":"done"}`, "state"},
 	} {
 		t.Run(fmt.Sprint(test.method, test.path, test.body), func(t *testing.T) {
 			t.Parallel()

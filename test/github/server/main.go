@@ -49,7 +49,7 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.token, "token", "", "the token that it knows")
 	flags.StringVar(&s.login, "login", "github-actions[bot]", "who the token is")
 	flags.BoolVar(&s.app, "app", true, "the token is an installed app's, as a workflow's own is")
-	flags.StringVar(&s.scopes, "scopes", "pull-requests=write,statuses=write,contents=read", "what the token may do")
+	flags.StringVar(&s.scopes, "scopes", "pull-requests=write,statuses=write,checks=write,deployments=write,contents=read", "what the token may do")
 	flags.StringVar(&s.repository, "repository", "acme/shop", "owner and name of the repository")
 	flags.BoolVar(&s.wait, "wait", false, "end when standard input closes")
 	flags.Func("pull", "a pull request as NUMBER=COMMIT (repeatable)", func(text string) error {

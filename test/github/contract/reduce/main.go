@@ -25,7 +25,16 @@ var operations = map[string][]string{
 	"/repos/{owner}/{repo}/commits/{ref}/statuses":         {"get"},
 	"/repos/{owner}/{repo}/commits/{commit_sha}/pulls":     {"get"},
 	"/repos/{owner}/{repo}/pulls/{pull_number}":            {"get"},
+	"/repos/{owner}/{repo}/pulls":                          {"get"},
 	"/repos/{owner}/{repo}/contents/{path}":                {"get"},
+
+	"/repos/{owner}/{repo}/check-runs":                            {"post"},
+	"/repos/{owner}/{repo}/check-runs/{check_run_id}":             {"get", "patch"},
+	"/repos/{owner}/{repo}/check-runs/{check_run_id}/annotations": {"get"},
+	"/repos/{owner}/{repo}/commits/{ref}/check-runs":              {"get"},
+
+	"/repos/{owner}/{repo}/deployments":                          {"get", "post"},
+	"/repos/{owner}/{repo}/deployments/{deployment_id}/statuses": {"get", "post"},
 }
 
 func main() {

@@ -91,7 +91,8 @@ type Finding struct {
 	Location Location `json:"location,omitzero"`
 
 	// Fingerprint identifies the finding across scans; FingerprintKind says which
-	// way it was made, as "fingerprints/NAME", "primaryLocationLineHash", "context" or "weak".
+	// way it was made, as "knowngood" (read back from a file of ours), "fingerprints/NAME",
+	// "primaryLocationLineHash", "partialFingerprints/NAME", "context" or "weak".
 	Fingerprint     string `json:"fingerprint"`
 	FingerprintKind string `json:"fingerprint_kind"`
 

@@ -118,7 +118,7 @@ func (r *run) gather() error {
 }
 
 func (r *run) lack(e external, name, why string) {
-	r.notes.add(fmt.Sprintf("the run's %s stand in %s, %s", e.part, clean(name, 200), why))
+	r.notes.add(fmt.Sprintf("for its %s the run refers to %s, %s", e.part, clean(name, 200), why))
 	if e.part != "artifacts" && e.part != "taxonomies" {
 		r.lacking = true
 	}

@@ -13,8 +13,10 @@ import (
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-// The kinds of fingerprints besides "fingerprints/NAME", best first.
+// The kinds of fingerprints besides "fingerprints/NAME" and "partialFingerprints/NAME", best
+// first.
 const (
+	kindRestored = "knowngood"
 	kindLineHash = "primaryLocationLineHash"
 	kindContext  = "context"
 	kindWeak     = "weak"
@@ -32,6 +34,43 @@ func (r *run) readFingerprint(p *pending, name []byte) error {
 		p.own, p.ownName = value, key
 	}
 	return nil
+}
+
+// steadyPartials are the partial fingerprints which are known to tell what a finding is and
+// not where it stands: Qodana's, the SARIF SDK's, Clang's and Coverity's. Others hold columns,
+// commits or authors.
+var steadyPartials = []string{"equalIndicator", "contextRegionHash", "issueHash", "mergeKey"}
+
+// readPartial keeps GitHub's line hash, ours, and the best of the others that are of use.
+func (r *run) readPartial(p *pending, name []byte) error {
+	key := string(name)
+	family, _ := versioned(key)
+	switch {
+	case family == kindLineHash:
+		return r.keep(&p.lineHash)
+	case key == fingerprintName:
+		return r.restore(&p.restored)
+	case key == likenessName:
+		return r.restore(&p.likeness)
+	case !slices.Contains(steadyPartials, family):
+		return r.skip()
+	}
+	value, err := r.text()
+	if err == nil && len(value) >= 8 && (p.part == "" || betterName(key, p.partName)) {
+		p.part, p.partName = value, key
+	}
+	return err
+}
+
+// restore reads a fingerprint that Write has written; anything else is none.
+func (r *run) restore(into *string) error {
+	value, err := r.text()
+	id, count, counted := strings.Cut(value, "-")
+	if strings.Trim(id, "0123456789abcdef") != "" || len(id) != 2*len(hash{}) || (counted && (count == "" || strings.Trim(count, "0123456789") != "")) {
+		return err
+	}
+	*into = value
+	return err
 }
 
 // betterName orders the names of fingerprints: a later version before an earlier one, and
@@ -64,13 +103,16 @@ func versioned(name string) (family string, version int) {
 
 // fingerprint gives every finding of the run its fingerprint. All of them are hashes that
 // take in tool and rule, so that none can be confused with another tool's, and none can
-// carry text out of the file. Findings that come out alike are told apart by their order.
+// carry text out of the file; those in a file that we wrote are such hashes already. Findings
+// that come out alike are told apart by their order.
 func (r *run) fingerprint(findings []release.Finding) {
 	shared := r.sharedFingerprints(findings)
 	r.hashSource(findings, shared)
 	for i := range findings {
 		f, p := &findings[i], r.results.at(i)
 		switch {
+		case p.restored != "":
+			f.FingerprintKind, f.Fingerprint, f.Likeness = kindRestored, p.restored, p.likeness
 		case p.own != "" && !shared[p.own]:
 			f.FingerprintKind = "fingerprints/" + clean(p.ownName, 60)
 			f.Fingerprint = r.identify(f, "", telling(f, p.own))
@@ -79,6 +121,10 @@ func (r *run) fingerprint(findings []release.Finding) {
 			f.FingerprintKind = kindLineHash
 			f.Fingerprint = r.identify(f, f.Location.Path, telling(f, p.lineHash))
 			f.Likeness = r.identify(f, "", telling(f, p.lineHash))
+		case p.part != "":
+			f.FingerprintKind = "partialFingerprints/" + clean(p.partName, 60)
+			f.Fingerprint = r.identify(f, f.Location.Path, telling(f, p.part))
+			f.Likeness = r.identify(f, "", telling(f, p.part))
 		case p.content != hash{}:
 			f.FingerprintKind = kindContext
 			f.Fingerprint = r.identify(f, f.Location.Path, telling(f, string(p.content[:])))
@@ -99,7 +145,8 @@ func (r *run) hashSource(findings []release.Finding, shared map[string]bool) {
 	waiting := map[string][]*pending{}
 	for i := range findings {
 		p, file := r.results.at(i), findings[i].Location.Path
-		if (p.own == "" || shared[p.own]) && p.lineHash == "" && p.content == (hash{}) && file != "" && p.region.line > 0 {
+		weak := p.restored == "" && (p.own == "" || shared[p.own]) && p.lineHash == "" && p.part == "" && p.content == (hash{})
+		if weak && file != "" && p.region.line > 0 {
 			waiting[file] = append(waiting[file], p)
 		}
 	}

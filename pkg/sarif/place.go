@@ -120,7 +120,7 @@ func (r *run) settle(p *pending) {
 	if len(r.snippet) > 0 {
 		p.snippet = cut(string(unquoted(r.snippet)), maxText)
 	}
-	if p.lineHash != "" {
+	if p.lineHash != "" || p.part != "" || p.restored != "" {
 		return
 	}
 	if p.content = r.hash(r.snippet); p.content == (hash{}) {

@@ -25,6 +25,10 @@ type pending struct {
 	own          string // the tool's fingerprint, and which one
 	ownName      string
 	lineHash     string
+	part         string // the best of the tool's partial fingerprints, and which one
+	partName     string
+	restored     string // our own, in a file that we wrote
+	likeness     string
 	score        score
 	rank         float64
 	cwe          []int
@@ -100,12 +104,7 @@ func (r *run) resultMember(p *pending, name []byte) error {
 	case "fingerprints":
 		return r.object(lenient, func(name []byte) error { return r.readFingerprint(p, name) })
 	case "partialFingerprints":
-		return r.object(lenient, func(name []byte) error {
-			if key, _, _ := strings.Cut(string(name), "/"); key == "primaryLocationLineHash" {
-				return r.keep(&p.lineHash)
-			}
-			return r.skip()
-		})
+		return r.object(lenient, func(name []byte) error { return r.readPartial(p, name) })
 	case "suppressions":
 		return r.array(strict, func(int) error { return r.readSuppression(p) })
 	case "baselineState":

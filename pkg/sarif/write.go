@@ -19,6 +19,9 @@ import (
 // fingerprintName is the partial fingerprint under which our own stands in what Write writes.
 const fingerprintName = "knowngood/v1"
 
+// likenessName is the one under which the finding's likeness stands.
+const likenessName = "knowngoodLikeness/v1"
+
 // Write writes a decision as SARIF 2.1.0: a run for each scan whose results count, with the
 // baseline's states, with waivers as external suppressions, and with the score of each rule as
 // GitHub reads it. Each run has an id of its own, because GitHub refuses two runs of one tool
@@ -112,6 +115,9 @@ func resultOf(j release.Judgement, rule uint) *sarif.Result {
 	}
 	if f.Fingerprint != "" && !f.Secret {
 		result.PartialFingerprints = map[string]any{fingerprintName: f.Fingerprint}
+		if f.Likeness != "" {
+			result.PartialFingerprints[likenessName] = f.Likeness
+		}
 	}
 	if f.Baseline != "" {
 		state := string(f.Baseline)

@@ -72,7 +72,7 @@ cluster_tests() {
   instance=test-$$
   trap 'cluster down --name "$instance" || :; rm -rf "$scratch"' EXIT
   say "a real cluster"
-  cluster prepare
+  cluster prepare debootstrap
   cluster up --name "$instance" --with tekton
   kubeconfig=$(cluster kubeconfig --name "$instance")
   export KNOWNGOOD_TEST_KUBECONFIG="$kubeconfig" KNOWNGOOD_TEST_INSTANCE="$instance"

@@ -21,7 +21,7 @@ const usage = `cluster runs a real Kubernetes from source, on this machine alone
 
 usage: cluster VERB [--name NAME] [ARGUMENTS]
 
-  prepare              install the Debian packages that are missing (apt-get)
+  prepare [PACKAGE...] install the Debian packages that are missing (apt-get), and further ones that the caller needs
   build                make the programs, without starting anything
   up                   start the cluster, or wait for one that is starting
                        both take --with tekton: Tekton Pipelines too

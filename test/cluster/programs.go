@@ -19,7 +19,7 @@ import (
 )
 
 func prepare(ctx context.Context, c *call) (int, error) {
-	return exitOK, host.Prepare(ctx, c.stderr)
+	return exitOK, host.Prepare(ctx, c.args, c.stderr)
 }
 
 func makePrograms(ctx context.Context, c *call) (int, error) {

@@ -55,11 +55,23 @@ func run(ctx context.Context, cluster, name string, yes bool) error {
 	if err != nil {
 		return err
 	}
+	return stays(demonstrate(ctx, settings, began), settings.End)
+}
+
+func demonstrate(ctx context.Context, settings journey.Settings, began time.Time) error {
 	j, err := journey.Begin(ctx, settings)
 	if err != nil {
 		return err
 	}
 	return errors.Join(show(ctx, j, began), j.Close())
+}
+
+// stays tells, with an error, how to end what was started before it.
+func stays(err error, end string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w\nhint: what was started stays, to look around; end it with: %s", err, end)
 }
 
 // show runs the two releases and prints what came of them.

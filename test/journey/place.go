@@ -29,13 +29,17 @@ func Place(ctx context.Context, root string, out io.Writer) (Settings, error) {
 	}, ctx.Err()
 }
 
+// imagePackage is what making the database's image needs of Debian (test/image): asked for at
+// the start, since it would be missed only after the long build of the cluster.
+const imagePackage = "debootstrap"
+
 // Own makes the place a cluster of this machine, which test/cluster starts or finds running.
 func (s *Settings) Own(ctx context.Context, name string) error {
 	cluster := filepath.Join(s.Work, "bin", "cluster")
 	folder := filepath.Join(s.Root, "test", "cluster")
 	for _, command := range [][]string{
 		{folder, "go", "build", "-o", cluster, "."},
-		{s.Root, cluster, "prepare"},
+		{s.Root, cluster, "prepare", imagePackage},
 		{s.Root, cluster, "up", "--name", name},
 	} {
 		if err := attached(ctx, s.Out, command[0], command[1], command[2:]...); err != nil {

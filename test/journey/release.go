@@ -145,7 +145,7 @@ func (j *Journey) output(ctx context.Context, dir, program string, args ...strin
 	cmd.Stderr = io.MultiWriter(&stderr, j.Out)
 	output, err := cmd.Output()
 	if err != nil {
-		return output, fmt.Errorf("%s %s: %w\n%s", filepath.Base(program), strings.Join(args, " "), err, lastLines(stderr.String()))
+		return output, fmt.Errorf("%s %s: %w\n%s", filepath.Base(program), strings.Join(args, " "), err, lastLines(stderr.String(), 1))
 	}
 	return output, nil
 }
@@ -154,7 +154,7 @@ func (j *Journey) output(ctx context.Context, dir, program string, args ...strin
 func (j *Journey) run(ctx context.Context, dir, program string, args ...string) error {
 	output, err := j.output(ctx, dir, program, args...)
 	if err != nil && len(output) > 0 {
-		return fmt.Errorf("%w\n%s", err, lastLines(string(output)))
+		return fmt.Errorf("%w\n%s", err, lastLines(string(output), 20))
 	}
 	return err
 }
@@ -169,12 +169,12 @@ func (j *Journey) kubectlWith(ctx context.Context, stdin string, args ...string)
 	cmd := exec.CommandContext(ctx, j.Kubectl, append(j.where(), args...)...)
 	cmd.Stdin, cmd.Env = strings.NewReader(stdin), os.Environ()
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, lastLines(string(output)))
+		return fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, lastLines(string(output), 20))
 	}
 	return nil
 }
 
-func lastLines(text string) string {
+func lastLines(text string, count int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+	return strings.Join(lines[max(0, len(lines)-count):], "\n")
 }

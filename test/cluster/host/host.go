@@ -104,6 +104,14 @@ func missingPackages() []string {
 	return missing
 }
 
+// notInstalled returns those packages that dpkg does not say it has installed whole.
+func notInstalled(ctx context.Context, packages []string) []string {
+	return slices.DeleteFunc(slices.Clone(packages), func(name string) bool {
+		status, err := exec.CommandContext(ctx, "dpkg-query", "--show", "--showformat=${db:Status-Status}", "--", name).Output()
+		return err == nil && string(status) == "installed"
+	})
+}
+
 // found looks where the cluster's programs will look, whatever the caller's own search path.
 func found(path string) bool {
 	if filepath.IsAbs(path) {
@@ -120,9 +128,11 @@ func install(packages []string) []string {
 	return append([]string{"apt-get", "install", "-y", "--no-install-recommends"}, packages...)
 }
 
-// Prepare installs the missing packages with apt-get and says so. Nothing happens when none is missing.
-func Prepare(ctx context.Context, out io.Writer) error {
-	missing := missingPackages()
+// Prepare installs with apt-get what is missing of the cluster's packages and of further ones that the caller needs beside
+// it, and says so. Nothing happens when none is missing.
+func Prepare(ctx context.Context, further []string, out io.Writer) error {
+	absent := func() []string { return append(missingPackages(), notInstalled(ctx, further)...) }
+	missing := absent()
 	if len(missing) == 0 {
 		return nil
 	}
@@ -141,7 +151,7 @@ func Prepare(ctx context.Context, out io.Writer) error {
 			return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 		}
 	}
-	if missing := missingPackages(); len(missing) > 0 {
+	if missing := absent(); len(missing) > 0 {
 		return errors.New("still missing after the installation: " + strings.Join(missing, ", "))
 	}
 	return nil

@@ -41,7 +41,7 @@ type Check struct {
 type Annotation struct {
 	Path          string
 	Line, EndLine int
-	// Level is failure (it blocks) or warning.
+	// Level is failure (it blocks) or warning (it is noticed, or would block but for audit mode).
 	Level          string
 	Title, Message string
 }
@@ -62,7 +62,7 @@ func CheckOf(record release.Record, options Options) (Check, bool) {
 	switch {
 	case options.Unverified:
 		c.Conclusion = "neutral"
-	case s.mark != bad && (s.outcome() == release.Pass || s.outcome() == release.Warn):
+	case (s.outcome() == release.Pass || s.outcome() == release.Warn) && s.mark != bad && s.failed() == "":
 		c.Conclusion = "success"
 	}
 	c.Summary = render(record, options, options.limit(CheckLimit), extent{findings: 20, others: 40, rows: 60})
@@ -105,6 +105,9 @@ func Annotations(d *release.Decision, most int) (shown []Annotation, total int) 
 			break
 		}
 		if a, ok := annotation(j); ok {
+			if j.Verb == release.Block && d.Mode != release.Audit {
+				a.Level = "failure"
+			}
 			shown = append(shown, a)
 		}
 	}
@@ -127,9 +130,6 @@ func annotation(j release.Judgement) (Annotation, bool) {
 	}
 	if a.EndLine < a.Line || a.EndLine > lastLine {
 		a.EndLine = a.Line
-	}
-	if j.Verb == release.Block {
-		a.Level = "failure"
 	}
 	if j.Because != "" {
 		a.Message += " (" + verbWord(j.Verb) + ": " + cut(Clean(j.Because), messageLength) + ")"

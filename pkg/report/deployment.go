@@ -10,7 +10,7 @@ const environmentLimit = 255
 // A Deployment is a record's deploy as a deployment shows it.
 type Deployment struct {
 	Environment string
-	// State is in_progress, success (deployed and nothing went wrong after it), failure, or
+	// State is in_progress, success (deployed, and each step did what it should), failure, or
 	// error where it is not known how the deploy ended.
 	State       string
 	Description string // one line of at most 140 characters
@@ -37,8 +37,8 @@ func DeploymentOf(record release.Record) (Deployment, bool) {
 	default:
 		d.State = "error"
 	}
-	if e := record.Last("rotate-prove"); d.State == "success" && e != nil && e.State != release.Done {
-		d.State = "failure"
+	if step := s.failed(); d.State == "success" && step != "" {
+		d.State, d.Description = "failure", cut(d.Description+", but "+step+" failed", descriptionLimit)
 	}
 	if words := s.deployRow().words; words != plainState(&release.Entry{State: release.Done}) {
 		d.Description = cut(d.Description+": "+words, descriptionLimit)

@@ -17,6 +17,9 @@ func blockers(d *release.Decision, l links, most int) block {
 	if len(block) == 1 {
 		title = "1 finding blocks"
 	}
+	if d.Mode == release.Audit {
+		title = count(len(block), "finding") + " would block"
+	}
 	b := section("#### "+title+" the release\n\n", rankBlocking, most, "finding")
 	b.items, b.beyond = findingItems(block, l, most)
 	return b.orNothing()

@@ -68,6 +68,10 @@ func weakness(number int) string {
 	return fmt.Sprintf("[CWE-%d](https://cwe.mitre.org/data/definitions/%d.html)", number, number)
 }
 
+// Address returns an http or https address as it may be handed on as a link, or "" for anything
+// else. No Markdown parser sees an end in it.
+func Address(text string) string { return webAddress(text) }
+
 // webAddress returns an http or https address in a form that no Markdown parser sees an end in,
 // or "" for anything else.
 func webAddress(text string) string {

@@ -78,6 +78,16 @@ func (s story) unverified() story {
 	return s
 }
 
+// failed names a step besides the gate that did not do all it should, or "".
+func (s story) failed() string {
+	for _, step := range []string{"snapshot", "rotate-prepare", "deploy-finish", "rotate-prove", "release"} {
+		if e := s.record.Last(step); e != nil && e.State != release.Done && e.State != release.Started {
+			return stepName(step)
+		}
+	}
+	return ""
+}
+
 // outcome is the gate's, or "" where there is no decision, which is never a pass.
 func (s story) outcome() release.Outcome {
 	if s.gate == nil || s.gate.Decision == nil {

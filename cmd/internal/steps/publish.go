@@ -145,7 +145,7 @@ func (p *publication) annotate(ctx context.Context) error {
 		return nil
 	}
 	check := pullrequest.Check{
-		Name: p.prefix, Conclusion: told.Conclusion, Title: told.Title, Summary: told.Summary, URL: p.record.RunURL,
+		Name: p.prefix, Conclusion: told.Conclusion, Title: told.Title, Summary: told.Summary, URL: report.Address(p.record.RunURL),
 	}
 	if p.untrusted {
 		check.Name += untrustedCheck
@@ -179,7 +179,7 @@ func (p *publication) setStatuses(ctx context.Context) error {
 	var statuses []pullrequest.Status
 	for _, s := range report.Statuses(p.record, p.prefix) {
 		statuses = append(statuses, pullrequest.Status{
-			Context: s.Context, State: s.State, Description: s.Description, URL: p.record.RunURL,
+			Context: s.Context, State: s.State, Description: s.Description, URL: report.Address(p.record.RunURL),
 		})
 	}
 	set, err := p.client.SetStatuses(ctx, string(p.record.Commit), statuses)
@@ -198,7 +198,7 @@ func (p *publication) deployed(ctx context.Context) error {
 		return nil
 	}
 	done, err := p.client.Deploy(ctx, string(p.record.Commit), p.marker, pullrequest.Deployment{
-		Environment: told.Environment, State: told.State, Description: told.Description, URL: p.record.RunURL,
+		Environment: told.Environment, State: told.State, Description: told.Description, URL: report.Address(p.record.RunURL),
 	})
 	switch {
 	case errors.Is(err, pullrequest.ErrForbidden), errors.Is(err, pullrequest.ErrUnsupported):

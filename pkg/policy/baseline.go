@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/knowngood/knowngood/pkg/release"
@@ -16,17 +17,30 @@ import (
 type Baseline struct {
 	// Name says what it is, for a person.
 	Name string
-	// Judgements are its findings; those that were absent in it already do not count.
+	// Scans are what its judgements came from; the findings need not be in them.
+	Scans []release.ScanSummary
+	// Judgements are its findings. Those that were absent in it already do not count, unless
+	// nobody had looked for them.
 	Judgements []release.Judgement
 	// At is when it was made; zero is not known.
 	At time.Time
 }
 
-// A match says how a finding relates to the baseline and why.
-type match struct {
-	state release.Baseline
-	why   string
-	since time.Time // when the finding was first seen; zero is not known
+// BaselineOf makes a baseline of a decision.
+func BaselineOf(name string, d release.Decision, at time.Time) *Baseline {
+	return &Baseline{Name: name, Scans: d.Scans, Judgements: d.Judgements, At: at}
+}
+
+// BaselineFrom makes a baseline of scans. Each is as old as it says; at is for those that say
+// nothing.
+func BaselineFrom(name string, scans []release.Scan, at time.Time) *Baseline {
+	b := &Baseline{Name: name, Scans: summaries(scans), At: at}
+	for i := range scans {
+		for _, f := range scans[i].Findings {
+			b.Judgements = append(b.Judgements, release.Judgement{Finding: f, Scan: i, Since: scans[i].Ended})
+		}
+	}
+	return b
 }
 
 // compare pairs the findings with those of the baseline, each at most once, by the surest
@@ -38,21 +52,66 @@ func (d *decider) compare() {
 	}
 	d.decision.Baseline = d.Baseline.Name
 	now, before := d.current(), earlier(d.Baseline.Judgements)
-	taken := make([]bool, len(before))
-	for _, sign := range signs {
-		pairUp(now, before, taken, sign, func(at finding, f *release.Finding, old *release.Judgement) {
-			d.matches[at] = match{state: changed(f, &old.Finding), why: sign.why(f, &old.Finding), since: first(old.Since, d.Baseline.At)}
-		})
-		now = slices.DeleteFunc(now, func(c candidate) bool { _, matched := d.matches[c.at]; return matched })
+	p := pairing{before: before, taken: make([]bool, len(before)), files: d.filesOf(now, before)}
+	for _, s := range signs {
+		var rest []candidate
+		for i, c := range p.pair(now, s) {
+			if c == nil {
+				rest = append(rest, now[i])
+				continue
+			}
+			d.matches[now[i].at] = d.matched(now[i].f, c, s)
+		}
+		now = rest
 	}
 	for _, c := range now {
-		d.matches[c.at] = match{state: release.BaselineNew, why: "not in " + d.Baseline.Name, since: d.Now}
+		d.matches[c.at] = match{state: release.BaselineNew, why: d.whyNew(c.f), since: d.Now}
 	}
 	for i := range before {
-		if !taken[i] {
+		if !p.taken[i] {
 			d.gone = append(d.gone, d.absent(before[i]))
 		}
 	}
+}
+
+func (d *decider) matched(f *release.Finding, old *release.Judgement, s sign) match {
+	since := old.Since
+	if since.IsZero() {
+		since = d.Baseline.At
+	}
+	return match{
+		state: changed(f, &old.Finding), why: s.why(f, &old.Finding), score: s.score, since: since,
+		was: d.policy.severity(&old.Finding),
+	}
+}
+
+// whyNew tells a finding that was not there from one that nobody had looked for.
+func (d *decider) whyNew(f *release.Finding) string {
+	why := "not in " + d.Baseline.Name
+	if !evaluated(d.Baseline.Scans, f) {
+		why += ", of which no scan says that it evaluated the rule"
+	}
+	return why
+}
+
+// evaluated tells whether a scan that came to its end says that it evaluated the finding's
+// rule, or the rule that it is a part of.
+func evaluated(scans []release.ScanSummary, f *release.Finding) bool {
+	return slices.ContainsFunc(scans, func(s release.ScanSummary) bool {
+		whole := s.Completeness == release.ScanComplete || s.Completeness == release.ScanUnknown
+		return whole && s.Tool == f.Tool && covers(s.Rules, f.Rule)
+	})
+}
+
+// covers tells whether ids holds the id, or a parent of a hierarchical one.
+func covers(ids []string, id string) bool {
+	for id != "" {
+		if slices.Contains(ids, id) {
+			return true
+		}
+		id = id[:max(strings.LastIndexByte(id, '/'), 0)]
+	}
+	return false
 }
 
 type candidate struct {
@@ -73,111 +132,39 @@ func (d *decider) current() (all []candidate) {
 	return all
 }
 
+// earlier lists the findings that the baseline holds. One that was not found in it because
+// nobody had looked stays in it for the next.
 func earlier(judgements []release.Judgement) []release.Judgement {
 	all := slices.DeleteFunc(slices.Clone(judgements), func(j release.Judgement) bool {
-		return j.Finding.Baseline == release.BaselineAbsent
+		return j.Finding.Baseline == release.BaselineAbsent && !j.Unseen
 	})
-	slices.SortStableFunc(all, func(a, b release.Judgement) int { return order(&a.Finding, &b.Finding) })
+	slices.SortStableFunc(all, func(a, b release.Judgement) int {
+		return cmp.Or(order(&a.Finding, &b.Finding), a.Since.Compare(b.Since))
+	})
 	return all
-}
-
-// A sign is one way to tell that two findings are the same. Both have the same tool and rule.
-type sign struct {
-	key func(f *release.Finding) string // "" is no sign
-	why func(f, old *release.Finding) string
-}
-
-// signs come in the order of how sure they are. Findings that only their line tells apart
-// are not followed through a rename: a new one could pass for an old one.
-var signs = []sign{
-	{func(f *release.Finding) string { return f.Fingerprint }, whySame},
-	{func(f *release.Finding) string {
-		return join(f.Likeness, fmt.Sprintf("%s\x00%d", f.Location.Path, f.Location.Line))
-	}, whySame},
-	{func(f *release.Finding) string { return join(f.Likeness, f.Location.Path) }, whySame},
-	{func(f *release.Finding) string { return f.Likeness }, func(f, old *release.Finding) string {
-		return fmt.Sprintf("the same code, in %s before", cmp.Or(old.Location.Path, "no file"))
-	}},
-	{func(f *release.Finding) string {
-		if f.FingerprintKind != "weak" {
-			return ""
-		}
-		return join(f.Message, f.Location.Path)
-	}, func(f, old *release.Finding) string {
-		return fmt.Sprintf("the same message in the same file, at line %d before", old.Location.Line)
-	}},
-}
-
-func whySame(f, old *release.Finding) string {
-	if f.Location.Line != old.Location.Line {
-		return fmt.Sprintf("the same fingerprint, at line %d before", old.Location.Line)
-	}
-	return "the same fingerprint"
-}
-
-func join(a, b string) string {
-	if a == "" {
-		return ""
-	}
-	return a + "\x00" + b
-}
-
-// pairUp pairs findings whose keys are equal, in the order in which they stand.
-func pairUp(now []candidate, before []release.Judgement, taken []bool, s sign, pair func(finding, *release.Finding, *release.Judgement)) {
-	free := map[string][]int{}
-	for i := range before {
-		if key := s.of(&before[i].Finding); key != "" && !taken[i] {
-			free[key] = append(free[key], i)
-		}
-	}
-	for _, c := range now {
-		key := s.of(c.f)
-		if left := free[key]; key != "" && len(left) > 0 {
-			free[key] = left[1:]
-			taken[left[0]] = true
-			pair(c.at, c.f, &before[left[0]])
-		}
-	}
-}
-
-// of returns the sign's key with tool and rule, "" where the finding has no such sign.
-func (s sign) of(f *release.Finding) string {
-	key := s.key(f)
-	if key == "" {
-		return ""
-	}
-	return f.Tool + "\x00" + f.Rule + "\x00" + key
 }
 
 // changed tells an updated finding from an unchanged one: what was said of it differs, not
 // just where it lies.
 func changed(f, old *release.Finding) release.Baseline {
-	same := f.Message == old.Message && f.Level == old.Level && f.Severity == old.Severity
-	if same {
+	if f.Message == old.Message && f.Level == old.Level && f.Severity == old.Severity {
 		return release.BaselineUnchanged
 	}
 	return release.BaselineUpdated
-}
-
-func first(times ...time.Time) time.Time {
-	for _, t := range times {
-		if !t.IsZero() {
-			return t
-		}
-	}
-	return time.Time{}
 }
 
 // absent says of a finding of the baseline that it is gone, or that nobody has looked.
 func (d *decider) absent(old release.Judgement) release.Judgement {
 	f := old.Finding
 	f.Baseline = release.BaselineAbsent
-	j := release.Judgement{Finding: f, Verb: release.Allow, Scan: -1, Since: old.Since, Because: builtIn + ": gone since " + d.Baseline.Name}
-	evaluated := slices.ContainsFunc(d.Scans, func(s release.Scan) bool {
-		return s.Tool == f.Tool && slices.Contains(s.Rules, f.Rule)
-	})
-	if !evaluated {
-		j.Because = fmt.Sprintf("%s: not found, and no scan says that it evaluated %s", builtIn, name(&f))
+	since := old.Since
+	if since.IsZero() {
+		since = d.Baseline.At
+	}
+	j := release.Judgement{Finding: f, Verb: release.Allow, Scan: -1, Since: since, Because: builtIn + ": gone since " + d.Baseline.Name}
+	if !evaluated(d.decision.Scans, &f) {
+		j.Unseen = true
+		j.Because = fmt.Sprintf("%s: not found, and no whole scan says that it evaluated %s", builtIn, name(&f))
 	}
 	return j
 }

@@ -14,7 +14,10 @@ import (
 )
 
 func before(findings ...release.Finding) *Baseline {
-	b := &Baseline{Name: "release 1", At: now.AddDate(0, 0, -10)}
+	b := &Baseline{Name: "release 1", At: now.AddDate(0, 0, -10), Scans: []release.ScanSummary{
+		{Tool: "gosec", Completeness: release.ScanComplete, Rules: []string{"G201", "G202", "G304"}},
+		{Tool: "other", Completeness: release.ScanUnknown, Rules: []string{"G201"}},
+	}}
 	for _, f := range findings {
 		b.Judgements = append(b.Judgements, release.Judgement{Finding: f, Verb: release.Notice})
 	}
@@ -53,10 +56,18 @@ func TestBaseline(t *testing.T) {
 		{"of another score", made(withScore(5)), made(withScore(8)), "updated", "the same fingerprint"},
 		{"counted otherwise in its file", made(printed("f1-2", "l1")), made(printed("f1", "l1")), "unchanged", "the same fingerprint"},
 		{"renamed", made(printed("f1", "l1")), made(printed("f2", "l1"), withPath("shop/find.go")), "unchanged", "the same code, in store/search.go before"},
+		{"in another folder", made(printed("f1", "l1")), made(printed("f2", "l1"), withPath("shop/search.go")), "unchanged", "the same code, in store/search.go before"},
+		{"of the tool's own sign, renamed", made(), made(withPath("shop/find.go")), "unchanged", "the same fingerprint, in store/search.go before"},
+		{"with a place now", made(withPath("")), made(), "unchanged", "the same fingerprint, without a place before"},
+		{"said of the code, then against it", made(withKind("pass", "none")), made(), "new", "not in release 1"},
+		{"noted, then with a level", made(withKind("informational", "none")), made(withKind("informational", "error")), "new", "not in release 1"},
+		{"read beside its source now, and moved", made(weak("w1")), made(printed("f2", "l2"), moved(12)), "unchanged", "the same message, at line 10 before"},
+		{"read beside its source now", made(weak("w1")), made(printed("f2", "l2")), "unchanged", "the same message"},
+		{"nobody had looked for it", made(withRule("G304")), made(withRule("G999")), "new", "not in release 1, of which no scan says that it evaluated the rule"},
 		{"another rule", made(), made(withRule("G202")), "new", "not in release 1"},
 		{"another tool", made(), made(func(f *release.Finding) { f.Tool = "other" }), "new", "not in release 1"},
 		{"other code", made(printed("f1", "l1")), made(printed("f2", "l2")), "new", "not in release 1"},
-		{"weak and moved", made(weak("w1")), made(weak("w2"), moved(12)), "unchanged", "the same message in the same file, at line 10 before"},
+		{"weak and moved", made(weak("w1")), made(weak("w2"), moved(12)), "unchanged", "the same message, at line 10 before"},
 		{"weak and renamed", made(weak("w1")), made(weak("w2"), withPath("b.go")), "new", "not in release 1"},
 		{"weak and said otherwise", made(weak("w1")), made(weak("w2"), func(f *release.Finding) { f.Message = "x" }), "new", "not in release 1"},
 		{"gone in the baseline already", made(withBaseline("absent")), made(), "new", "not in release 1"},
@@ -102,10 +113,10 @@ func TestWhatIsGoneIsTold(t *testing.T) {
 	}
 	for i, want := range []string{
 		"built-in: gone since release 1",
-		"built-in: not found, and no scan says that it evaluated gosec G999",
+		"built-in: not found, and no whole scan says that it evaluated gosec G999",
 	} {
 		j := got.Judgements[i]
-		if j.Because != want || j.Verb != release.Allow || j.Scan != -1 || j.Finding.Baseline != release.BaselineAbsent {
+		if j.Because != want || j.Verb != release.Allow || j.Scan != -1 || j.Finding.Baseline != release.BaselineAbsent || j.Unseen != (i == 1) {
 			t.Errorf("%+v, want %q", j, want)
 		}
 	}
@@ -119,6 +130,10 @@ func TestNewOnlyAndGrace(t *testing.T) {
 	check(t, []verdict{
 		{"new only, known", "gate: {new-only: true}", against(old, made()), warn, "high", "p:1: not new: built-in: level error"},
 		{"new only, new", "gate: {new-only: true}", against(old, made(), made(printed("f2", "l2"))), fail, "high", "built-in: level error"},
+		{"new only, worse", "gate: {new-only: true}", against(before(made(withScore(6.9))), made(withScore(7))), fail, "high", "p:1: not new, and worse than before, when it was medium: built-in: score 7.0"},
+		{"new only, worse within its severity", "gate: {new-only: true}", against(before(made(withScore(7))), made(withScore(8.9))), warn, "high", "p:1: not new"},
+		{"new only, better", "gate: {new-only: true}", against(before(made(withScore(9))), made(withScore(7))), warn, "high", "p:1: not new"},
+		{"new only, passed before", "gate: {new-only: true}", against(before(made(withKind("pass", "none"))), made()), fail, "high", "built-in: level error"},
 		{"new only, a second copy", "gate: {new-only: true}", against(old, made(), made()), fail, "high", "built-in: level error"},
 		{"new only, as the tool says", "gate: {new-only: true}", one(made(withBaseline("updated"))), warn, "high", "p:1: not new"},
 		{"the baseline wins over the tool", "gate: {new-only: true}", against(before(), made(withBaseline("unchanged"))), fail, "high", "built-in: level error"},
@@ -132,6 +147,16 @@ func TestNewOnlyAndGrace(t *testing.T) {
 		{"no grace without a baseline", "gate: {grace: {high: 2d}}", one(made()), fail, "high", "built-in: level error"},
 		{"no grace for what a rule blocks", "gate: {grace: {high: 11d}, rules: [{rule: G201, then: block}]}", against(old, made()), fail, "high", "p:1: rule G201"},
 	})
+	asked := one(made())
+	asked.Unbased = "it is lost"
+	for text, reason := range map[string]string{
+		"":                       "built-in: there is no baseline (it is lost): every finding counts as new",
+		"gate: {new-only: true}": "p:1: there is no baseline (it is lost): every finding counts as new",
+	} {
+		if got := mustParse(t, text).Decide(asked); !slices.Contains(got.Reasons, reason) {
+			t.Errorf("%q: reasons %q", text, got.Reasons)
+		}
+	}
 	if got := mustParse(t, "gate: {new-only: true}").Decide(one(made())); !slices.Contains(got.Reasons, "p:1: there is no baseline: every finding counts as new") {
 		t.Errorf("reasons %q", got.Reasons)
 	}

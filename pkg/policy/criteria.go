@@ -3,6 +3,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -99,8 +100,13 @@ func (c *criteria) match(f *release.Finding, category string, severity release.S
 			!scored(f) && slices.Contains(c.severities, release.SeverityUnknown)) &&
 		(len(c.levels) == 0 || slices.Contains(c.levels, f.Level)) &&
 		(len(c.kinds) == 0 || slices.Contains(c.kinds, f.Kind)) &&
-		(len(c.baselines) == 0 || slices.Contains(c.baselines, f.Baseline)) &&
+		(len(c.baselines) == 0 || slices.Contains(c.baselines, stateOf(f))) &&
 		(c.secret == nil || *c.secret == f.Secret)
+}
+
+// stateOf takes a finding that nothing was compared with for a new one.
+func stateOf(f *release.Finding) release.Baseline {
+	return cmp.Or(f.Baseline, release.BaselineNew)
 }
 
 // matchTool compares tools without regard to case.

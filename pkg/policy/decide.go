@@ -19,6 +19,10 @@ type Request struct {
 	Scans []release.Scan
 	// Baseline is what findings are compared with; nil is none.
 	Baseline *Baseline
+	// Unbased says why there is no baseline, where one was asked for.
+	Unbased string
+	// There tells whether a file of the baseline is in the checkout still; nil is not known.
+	There func(path string) bool
 	// Commit is what is decided about; Head is the pull request's head, where it differs.
 	Commit, Head release.Commit
 	Now          time.Time

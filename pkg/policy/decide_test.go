@@ -254,7 +254,7 @@ func TestRules(t *testing.T) {
 		"fingerprint: f1": true, "fingerprint: f": false, "secret: false": true, "secret: true": false,
 		"category: go": true, "category: 'g*'": true, "category: java": false,
 		"tool: gosec, rule: G201, cwe: 89": true, "tool: gosec, rule: G202": false, "tool: semgrep, rule: G201": false,
-		"baseline: new": false,
+		"baseline: new": true, "baseline: unchanged": false,
 	} {
 		want := fail
 		if fits {

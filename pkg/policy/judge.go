@@ -21,9 +21,9 @@ func (d *decider) judgeFindings() {
 			j := release.Judgement{Finding: d.Scans[s].Findings[i], Scan: s}
 			m, known := d.matches[finding{s, i}]
 			if known {
-				j.Finding.Baseline, j.Match, j.Since = m.state, m.why, m.since
+				j.Finding.Baseline, j.Match, j.MatchScore, j.Since = m.state, m.why, m.score, m.since
 			}
-			d.judge(&j, known)
+			d.judge(&j, m)
 			d.decision.Judgements = append(d.decision.Judgements, j)
 		}
 	}
@@ -34,7 +34,7 @@ func (d *decider) judgeFindings() {
 // judge decides about one finding. The first that has something to say decides: whether the
 // finding is there at all, what the tool accepted, the policy's rules, its thresholds; then
 // what makes an exception: known findings, grace, waivers.
-func (d *decider) judge(j *release.Judgement, compared bool) {
+func (d *decider) judge(j *release.Judgement, m match) {
 	p, f := d.policy, &j.Finding
 	severity := p.severity(f)
 	if verb, why := p.settled(f); verb != "" {
@@ -45,7 +45,7 @@ func (d *decider) judge(j *release.Judgement, compared bool) {
 	ruled := j.Verb != ""
 	if !ruled {
 		j.Verb, j.Because = p.measured(f)
-		d.excuse(j, severity, compared)
+		d.excuse(j, severity, m)
 	}
 	if j.Verb != release.Allow {
 		d.waive(j, severity)
@@ -75,16 +75,26 @@ func (p *Policy) settled(f *release.Finding) (release.Verb, string) {
 	if f.Baseline == release.BaselineAbsent {
 		return release.Allow, builtIn + ": the tool says that it is there no more"
 	}
-	switch {
-	case f.Kind == release.KindPass, f.Kind == release.KindNotApplicable,
-		// A note about the code is none against it, unless the tool gives it a level.
-		f.Kind == release.KindInformational && f.Level == release.LevelNone:
+	if !accuses(f) {
 		return release.Allow, fmt.Sprintf("%s: kind %s", builtIn, f.Kind)
 	}
 	if kind, ok := p.suppressions.accept(f.Suppressions); ok {
 		return release.Allow, fmt.Sprintf("%s: suppressed (%s)", p.suppressions.at, kind)
 	}
 	return "", ""
+}
+
+// accuses tells whether the result is one against the code. A note about it is none, unless
+// the tool gives it a level.
+func accuses(f *release.Finding) bool {
+	switch f.Kind {
+	case release.KindPass, release.KindNotApplicable:
+		return false
+	case release.KindInformational:
+		return f.Level != release.LevelNone
+	default:
+		return true
+	}
 }
 
 // accept applies the truth table of release.Suppressions with the policy's switches. One that
@@ -182,25 +192,36 @@ func levelRank(level release.Level) int {
 	return slices.Index([]release.Level{release.LevelNone, release.LevelNote, release.LevelWarning, release.LevelError}, level)
 }
 
-// excuse lets a finding above a threshold through with a warning: when it is known, and when
-// its time to be mended has not run out. The policy's own rules are not excused.
-func (d *decider) excuse(j *release.Judgement, severity release.Severity, compared bool) {
+// excuse lets a finding above a threshold through with a warning: when it is known and no
+// worse than it was, and when its time to be mended has not run out. The policy's own rules
+// are not excused.
+func (d *decider) excuse(j *release.Judgement, severity release.Severity, m match) {
 	if j.Verb != release.Block {
 		return
 	}
-	p := d.policy
-	switch state := j.Finding.Baseline; {
-	case p.newOnly && (state == release.BaselineUnchanged || state == release.BaselineUpdated):
-		j.Verb, j.Because = release.Notice, fmt.Sprintf("%s: not new: %s", p.newOnlyAt, j.Because)
+	p, known := d.policy, j.Finding.Baseline == release.BaselineUnchanged || j.Finding.Baseline == release.BaselineUpdated
+	if p.newOnly && known {
+		if m.was == "" || severityRank(severity) <= severityRank(m.was) {
+			j.Verb, j.Because = release.Notice, fmt.Sprintf("%s: not new: %s", p.newOnlyAt, j.Because)
+			return
+		}
+		j.Because = fmt.Sprintf("%s: not new, and worse than before, when it was %s: %s", p.newOnlyAt, m.was, j.Because)
 		return
 	}
-	g, granted := p.grace[severity]
-	if !granted || !compared {
-		return
+	if g, granted := p.grace[severity]; granted && m.state != "" {
+		d.grant(j, g)
 	}
-	if left := g.days - int(d.Now.Sub(j.Since)/(24*time.Hour)); left > 0 {
+}
+
+// grant lets a finding through while its time to be mended runs.
+func (d *decider) grant(j *release.Judgement, g grace) {
+	left := g.days - int(d.Now.Sub(j.Since)/(24*time.Hour))
+	switch {
+	case j.Since.IsZero():
+		j.Because = fmt.Sprintf("%s: since when it is there is not known: %s", g.at, j.Because)
+	case left > 0:
 		j.Verb, j.Because = release.Notice, fmt.Sprintf("%s: %d of %d days left to mend it: %s", g.at, left, g.days, j.Because)
-	} else {
+	default:
 		j.Because = fmt.Sprintf("%s: %d days to mend it have passed: %s", g.at, g.days, j.Because)
 	}
 }

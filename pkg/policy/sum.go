@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/knowngood/knowngood/pkg/release"
@@ -50,14 +51,28 @@ func (d *decider) sum() {
 	blocking, noticed := d.told(release.Block, worsen), d.told(release.Notice, worsen)
 	out.Waivers = d.waivers()
 	warning = append(warning, stale(out.Waivers)...)
-	if d.policy.newOnly && d.Baseline == nil && len(blocking) > 0 {
-		warning = append(warning, d.policy.newOnlyAt+": there is no baseline: every finding counts as new")
-	}
+	warning = append(warning, d.unbased(len(blocking) > 0)...)
 	out.Reasons = slices.Concat(failing, blocking, warning, noticed)
 	if len(out.Reasons) == 0 {
 		out.Reasons = []string{fmt.Sprintf("%s: nothing above the thresholds among %d findings of %d scans", d.policy.name, d.present(), len(d.Scans))}
 	}
 	out.Risk = d.risk()
+}
+
+// unbased says that there is no baseline, where one was asked for or would matter.
+func (d *decider) unbased(blocked bool) []string {
+	at := builtIn
+	if d.policy.newOnly {
+		at = d.policy.newOnlyAt
+	}
+	why := "there is no baseline"
+	switch {
+	case d.Baseline != nil, d.Unbased == "" && !(d.policy.newOnly && blocked):
+		return nil
+	case d.Unbased != "":
+		why = "there is no baseline (" + d.Unbased + ")"
+	}
+	return []string{fmt.Sprintf("%s: %s: every finding counts as new", at, why)}
 }
 
 // told names the worst findings of a verb, and counts the rest.
@@ -203,5 +218,7 @@ func order(a, b *release.Finding) int {
 		cmp.Compare(a.Location.Column, b.Location.Column), cmp.Compare(a.Fingerprint, b.Fingerprint),
 		cmp.Compare(a.Message, b.Message), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Baseline, b.Baseline),
 		cmp.Compare(fmt.Sprint(a.Suppressions), fmt.Sprint(b.Suppressions)),
+		cmp.Compare(a.FingerprintKind, b.FingerprintKind), cmp.Compare(a.Likeness, b.Likeness),
+		slices.Compare(a.CWE, b.CWE), cmp.Compare(strconv.FormatBool(a.Secret), strconv.FormatBool(b.Secret)),
 	)
 }

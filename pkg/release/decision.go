@@ -81,6 +81,11 @@ type Judgement struct {
 	Because string `json:"because"`
 	// Match says why the finding is taken for one of the baseline, or for a new one.
 	Match string `json:"match,omitempty"`
+	// MatchScore is how sure that is, 1 to 100; 0 where nothing was matched.
+	MatchScore int `json:"match_score,omitempty"`
+	// Unseen is true of a finding of the baseline that was not found now and for which no
+	// whole scan says that it looked: it may be there still.
+	Unseen bool `json:"unseen,omitempty"`
 	// Since is when a finding was first seen, as far as the baselines go back.
 	Since time.Time `json:"since,omitzero"`
 }

@@ -53,13 +53,16 @@ func (g *Gate) Run(ctx context.Context, run *Run) error {
 
 // gating holds the inputs of the decision alone.
 type gating struct {
-	sarif []string
-	mode  string
-	out   string
+	sarif    []string
+	baseline string
+	mode     string
+	out      string
 }
 
 func (g *gating) declare(set *step.Set) {
 	set.List(&g.sarif, "sarif", "SARIF file of a scanner, or a glob as in reports/**/*.sarif; can be given more than once.", step.Required())
+	set.Text(&g.baseline, "baseline", "",
+		"What findings are compared with: released (the last release that deployed well to this environment), ref:NAME (what a gate decided about a git ref, as in ref:main or ref:HEAD^), a SARIF file, or none; empty uses released where the catalog has one.")
 	set.Text(&g.mode, "mode", "",
 		"enforce, or audit, in which findings only warn; empty uses the policy's, which is enforce unless it says otherwise.",
 		step.Choices(string(release.Enforce), string(release.Audit)))
@@ -87,12 +90,18 @@ func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry
 		return err
 	}
 	defer checkout.Close()
-	scans, err := readScans(ctx, run, files, sarif.Options{Root: run.Dir, Source: checkout.FS(), Limits: limits(rules)})
+	options := sarif.Options{Root: run.Dir, Source: checkout.FS(), Limits: limits(rules)}
+	base, err := g.base(ctx, run, s, e, options)
+	if err != nil {
+		return err
+	}
+	scans, err := readScans(ctx, run, files, options)
 	if err != nil {
 		return err
 	}
 	decision := rules.Decide(policy.Request{
-		Scans: scans, Commit: e.Commit, Head: e.Head, Now: run.Now(), Mode: release.Mode(g.mode),
+		Scans: scans, Baseline: base.on, Unbased: base.why, There: thereIn(checkout),
+		Commit: e.Commit, Head: e.Head, Now: run.Now(), Mode: release.Mode(g.mode),
 	})
 	e.Decision = &decision
 	return errors.Join(closed(decision), handOn(run, decision), g.write(run, decision))

@@ -15,7 +15,6 @@ import (
 	actionrender "github.com/knowngood/knowngood/action/render"
 	"github.com/knowngood/knowngood/cmd/internal/steps"
 	"github.com/knowngood/knowngood/pkg/step"
-	tektonrender "github.com/knowngood/knowngood/tekton/render"
 )
 
 // version is what rendered Tasks say of themselves and which image they default to.
@@ -73,6 +72,11 @@ func render(root string) ([]file, error) {
 		}
 		files = append(files, tasks...)
 	}
+	pipeline, err := releaseFiles(specs)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, pipeline...)
 	readme, err := os.ReadFile(filepath.Join(root, "README.md")) //nolint:gosec // our own file
 	if err != nil {
 		return nil, err
@@ -109,25 +113,4 @@ func actionFiles(spec step.Spec) []file {
 	return []file{{"action/" + spec.ID() + "/action.yml", []byte(actionrender.File(actionrender.Action{
 		Name: "knowngood " + spec.Name, Description: spec.Summary, Spec: spec, Scripts: "../scripts",
 	}))}}
-}
-
-func tektonFiles(spec step.Spec) ([]file, error) {
-	if !spec.Has(step.Tekton) {
-		return nil, nil
-	}
-	task, err := tektonrender.Task(spec, tektonrender.Config{
-		Image: "ghcr.io/knowngood/knowngood:" + version, Version: version, ResultsVariable: resultsVariable,
-	})
-	if err != nil {
-		return nil, err
-	}
-	rbac, err := tektonrender.RBAC(spec)
-	if err != nil {
-		return nil, err
-	}
-	folder := "tekton/task/" + tektonrender.Name(spec) + "/"
-	return []file{
-		{folder + tektonrender.Name(spec) + ".yaml", []byte(tektonrender.File(task))},
-		{folder + "rbac.yaml", []byte(tektonrender.File(rbac...))},
-	}, nil
 }

@@ -14,9 +14,6 @@ import (
 
 //go:generate go run . -root ../..
 
-// resultsVariable chooses the Tekton face at run time.
-const resultsVariable = "KNOWNGOOD_TEKTON_RESULTS"
-
 // fill replaces what stands between "<!-- generated: NAME -->" and "<!-- end -->". A block
 // that the text lacks is an error: tables that nobody shows would rot.
 func fill(text []byte, blocks map[string]string) ([]byte, error) {

@@ -121,20 +121,39 @@ func (c *Catalog) Append(ctx context.Context, e release.Entry) (release.Entry, e
 		return e, err
 	}
 	e.ID = id.String()
-	data, err := json.Marshal(e)
+	data, err := bytesOf(e)
 	if err != nil {
-		return e, fmt.Errorf("encode the entry of %s: %w", e.Step, err)
+		return e, err
 	}
-	if len(data) >= maxBytes {
+	if len(data) > maxBytes {
 		return e, fmt.Errorf("store the entry of %s: %w: %d bytes, at most %d", e.Step, bucket.ErrTooLarge, len(data), maxBytes)
 	}
-	if err := c.bucket.Put(ctx, keyOf(e).String(), append(data, '\n'), "application/json"); err != nil {
+	if err := c.bucket.Put(ctx, keyOf(e).String(), data, "application/json"); err != nil {
 		return e, fmt.Errorf("store the entry of %s: %w", e.Step, err)
 	}
 	if unchained != nil {
 		return e, fmt.Errorf("entry %s is stored without the digest of the one before it: %w", c.Place(e), unchained)
 	}
 	return e, nil
+}
+
+// bytesOf returns an entry as it is stored.
+func bytesOf(e release.Entry) ([]byte, error) {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encode the entry of %s: %w", e.Step, err)
+	}
+	return append(data, '\n'), nil
+}
+
+// Digest returns the digest of the object that Append stored of the entry which it returned, as
+// sha256: and hexadecimal digits.
+func Digest(e release.Entry) (string, error) {
+	data, err := bytesOf(e)
+	if err != nil {
+		return "", err
+	}
+	return "sha256:" + digestOf(data), nil
 }
 
 // before returns the newest entry's id of the run, and the digest of its bytes.

@@ -12,32 +12,36 @@ import (
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
+// Namespace stands, in the files, for the namespace of the application, in which the Tasks run.
+// No name in a cluster may have such a sign, so it cannot be forgotten.
+const Namespace = "%NAMESPACE%"
+
 // RBAC returns the ServiceAccount of a step with exactly the rules that the step declares: a
 // Role for the namespace of the application, and a ClusterRole where a resource lives in none.
+// The latter's binding has the namespace in its name: each namespace needs one of its own.
 func RBAC(spec step.Spec) ([]string, error) {
 	name := Name(spec)
 	labels := map[string]string{"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "knowngood"}
-	meta := metav1.ObjectMeta{Name: name, Labels: labels}
-	subject := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Name: name}
+	about := metav1.ObjectMeta{Name: name, Labels: labels}
+	subject := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: Namespace}
 	objects := []any{&corev1.ServiceAccount{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"}, ObjectMeta: meta,
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"}, ObjectMeta: about,
 	}}
 	if rules := rules(spec, false); len(rules) > 0 {
 		objects = append(objects,
-			&rbacv1.Role{TypeMeta: rbac("Role"), ObjectMeta: meta, Rules: rules},
+			&rbacv1.Role{TypeMeta: rbac("Role"), ObjectMeta: about, Rules: rules},
 			&rbacv1.RoleBinding{
-				TypeMeta: rbac("RoleBinding"), ObjectMeta: meta, Subjects: []rbacv1.Subject{subject},
+				TypeMeta: rbac("RoleBinding"), ObjectMeta: about, Subjects: []rbacv1.Subject{subject},
 				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
 			})
 	}
 	if rules := rules(spec, true); len(rules) > 0 {
-		// The namespace of a ClusterRoleBinding's subject cannot be left out: default is what
-		// the README tells to replace.
-		subject.Namespace = "default"
+		binding := about
+		binding.Name += "-" + Namespace
 		objects = append(objects,
-			&rbacv1.ClusterRole{TypeMeta: rbac("ClusterRole"), ObjectMeta: meta, Rules: rules},
+			&rbacv1.ClusterRole{TypeMeta: rbac("ClusterRole"), ObjectMeta: about, Rules: rules},
 			&rbacv1.ClusterRoleBinding{
-				TypeMeta: rbac("ClusterRoleBinding"), ObjectMeta: meta, Subjects: []rbacv1.Subject{subject},
+				TypeMeta: rbac("ClusterRoleBinding"), ObjectMeta: binding, Subjects: []rbacv1.Subject{subject},
 				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
 			})
 	}

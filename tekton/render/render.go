@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package render makes Tekton Tasks and their RBAC from the steps' declarations: command and
-// args without a script, params through the environment without interpolation, and the
-// restricted security context.
+// Package render makes the Tekton face's files from the steps' declarations: Tasks, StepActions,
+// the Pipeline of a whole release, their RBAC, samples and READMEs. Everywhere command and args
+// without a script, params through the environment without interpolation, and the restricted
+// security context.
 package render
 
 import (
-	"fmt"
 	"strings"
 
-	pipeline "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -17,54 +16,40 @@ import (
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
-const header = "# SPDX-License-Identifier: Apache-2.0\n# Rendered from the step's declaration by `go generate ./...`; do not edit.\n"
+const header = "# SPDX-License-Identifier: Apache-2.0\n# Rendered from the steps' declarations by `go generate ./...`; do not edit.\n---\n"
 
-// A Config is what all Tasks share.
+// A Config is what all files share.
 type Config struct {
 	// Image is the default of the param image; Version is the catalog's label.
 	Image, Version string
-	// ResultsVariable tells the program where results go.
-	ResultsVariable string
+	// ResultVariable and RecordsVariable tell the program where results go, and where records lie.
+	ResultVariable, RecordsVariable string
 }
 
-// Name returns the name of a step's Task and of its ServiceAccount.
+// minVersion is the oldest Tekton Pipelines in which all that is used here is stable:
+// StepActions.
+const minVersion = "1.0.0"
+
+// Name returns the name of a step's Task, StepAction and ServiceAccount.
 func Name(spec step.Spec) string { return "knowngood-" + spec.ID() }
 
-// Task returns the YAML of a step's Task.
-func Task(spec step.Spec, config Config) (string, error) {
-	task := &pipeline.Task{
-		TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "Task"},
-		ObjectMeta: metav1.ObjectMeta{
-			Name:   Name(spec),
-			Labels: map[string]string{"app.kubernetes.io/version": config.Version},
-			Annotations: map[string]string{
-				"tekton.dev/pipelines.minVersion": "0.50.0",
-				"tekton.dev/categories":           "Deployment, Security, Storage",
-				"tekton.dev/tags":                 "release, snapshot, sarif, tls",
-				"tekton.dev/displayName":          "knowngood " + spec.Name,
-				"tekton.dev/platforms":            "linux/amd64,linux/arm64",
-			},
-		},
-		Spec: pipeline.TaskSpec{
-			Description: strings.TrimSpace(spec.Summary + "\n\n" + spec.Long),
-			Params:      params(spec, config),
-			Results:     results(spec),
-			Workspaces: []pipeline.WorkspaceDeclaration{{
-				Name: "source", Optional: true,
-				Description: "The checkout: SARIF files and .knowngood.yaml are looked for here.",
-			}},
-			Steps: []pipeline.Step{{
-				Name:            "run",
-				Image:           "$(params.image)",
-				Command:         []string{"/knowngood"},
-				Args:            strings.Fields(spec.Name),
-				WorkingDir:      "$(workspaces.source.path)",
-				Env:             environment(spec, config),
-				SecurityContext: restricted(),
-			}},
+// meta is the metadata by which catalogs find an object.
+func meta(name, display string, config Config) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name:   name,
+		Labels: map[string]string{"app.kubernetes.io/version": config.Version, "app.kubernetes.io/part-of": "knowngood"},
+		Annotations: map[string]string{
+			"tekton.dev/pipelines.minVersion": minVersion,
+			"tekton.dev/categories":           "Deployment, Security, Storage",
+			"tekton.dev/tags":                 "release, snapshot, sarif, tls",
+			"tekton.dev/displayName":          display,
+			"tekton.dev/platforms":            "linux/amd64,linux/arm64",
+			"artifacthub.io/category":         "integration-delivery",
+			"artifacthub.io/license":          "Apache-2.0",
+			"artifacthub.io/provider":         "knowngood",
+			"artifacthub.io/links":            "- name: source\n  url: https://github.com/knowngood/knowngood\n",
 		},
 	}
-	return marshal(task)
 }
 
 func restricted() *corev1.SecurityContext {
@@ -76,61 +61,6 @@ func restricted() *corev1.SecurityContext {
 		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
-}
-
-func params(spec step.Spec, config Config) pipeline.ParamSpecs {
-	specs := pipeline.ParamSpecs{param("image", "The image with the program; pin it by digest.", config.Image)}
-	for _, in := range spec.Inputs {
-		switch in.Kind {
-		case step.Command:
-		case step.Secret:
-			specs = append(specs,
-				param(in.Name+"-secret", in.Doc+" Name of the Secret that holds it; empty: none.", ""),
-				param(in.Name+"-key", "Key of that Secret.", in.Name))
-		default:
-			specs = append(specs, param(in.Name, in.Describe(), ""))
-		}
-	}
-	return specs
-}
-
-func param(name, doc, value string) pipeline.ParamSpec {
-	return pipeline.ParamSpec{
-		Name: name, Type: pipeline.ParamTypeString, Description: doc,
-		Default: &pipeline.ParamValue{Type: pipeline.ParamTypeString, StringVal: value},
-	}
-}
-
-func results(spec step.Spec) []pipeline.TaskResult {
-	var all []pipeline.TaskResult
-	for _, out := range spec.Outputs {
-		all = append(all, pipeline.TaskResult{Name: out.Name, Type: pipeline.ResultsTypeString, Description: out.Doc})
-	}
-	return all
-}
-
-func environment(spec step.Spec, config Config) []corev1.EnvVar {
-	optional := true
-	env := []corev1.EnvVar{
-		{Name: config.ResultsVariable, Value: "/tekton/results"},
-		{Name: "HOME", Value: "/tekton/home"},
-	}
-	for _, in := range spec.Inputs {
-		switch in.Kind {
-		case step.Command:
-		case step.Secret:
-			env = append(env, corev1.EnvVar{Name: in.Env(), ValueFrom: &corev1.EnvVarSource{
-				SecretKeyRef: &corev1.SecretKeySelector{
-					LocalObjectReference: corev1.LocalObjectReference{Name: fmt.Sprintf("$(params.%s-secret)", in.Name)},
-					Key:                  fmt.Sprintf("$(params.%s-key)", in.Name),
-					Optional:             &optional,
-				},
-			}})
-		default:
-			env = append(env, corev1.EnvVar{Name: in.Env(), Value: fmt.Sprintf("$(params.%s)", in.Name)})
-		}
-	}
-	return env
 }
 
 // marshal prints an object without the empty maps and nulls that Go's types leave behind.
@@ -155,7 +85,8 @@ func prune(tree map[string]any) {
 			delete(tree, key)
 		case map[string]any:
 			prune(v)
-			if len(v) == 0 {
+			// A property without attributes and a volume of no kind say something.
+			if len(v) == 0 && key != "uri" && key != "digest" && key != "isBuildArtifact" && key != "emptyDir" {
 				delete(tree, key)
 			}
 		case []any:
@@ -168,5 +99,6 @@ func prune(tree map[string]any) {
 	}
 }
 
-// File returns documents as one YAML file with its header.
+// File returns documents as one YAML file with its header. It begins with a document's mark, so
+// that files can be joined.
 func File(documents ...string) string { return header + strings.Join(documents, "---\n") }

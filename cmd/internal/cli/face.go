@@ -33,8 +33,10 @@ func (p Program) face(env map[string]string) face {
 	switch {
 	case env["GITHUB_ACTIONS"] == "true" && env["GITHUB_OUTPUT"] != "":
 		return action.New(action.Config{Getenv: getenv, Stdout: p.Stderr, HTTP: http.DefaultClient})
-	case env[tekton.ResultsVariable] != "":
-		return tekton.New(env[tekton.ResultsVariable])
+	case env[tekton.ResultVariable] != "":
+		return tekton.New(tekton.Config{
+			Result: env[tekton.ResultVariable], Records: env[tekton.RecordsVariable], Stderr: p.Stderr,
+		})
 	default:
 		return &terminal{out: p.Stdout, facts: p.checkout}
 	}

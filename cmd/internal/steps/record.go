@@ -56,6 +56,7 @@ func (s *subject) declare(set *step.Set) {
 	set.Text(&s.runURL, "run-url", "", "Link to the run, for the report.", step.Fact())
 	set.Output("run", "Name of the run, for the steps that follow.")
 	set.Output("record", "Where the entry of this step lies.")
+	set.Output("record-digest", "Digest of that entry's bytes: sha256: and hexadecimal digits.")
 }
 
 // inCluster completes the environment of a step that speaks to a cluster: a namespace and the
@@ -244,7 +245,7 @@ func (s *subject) keep(ctx context.Context, run *Run, entry release.Entry, worke
 	entry, err := s.store.Append(ctx, entry)
 	run.Result(entry)
 	if err == nil {
-		return errors.Join(worked, run.Host.Output("record", s.store.Place(entry)))
+		return errors.Join(worked, s.handOn(run, entry))
 	}
 	run.Tell("The entry of this step could not be stored. This is all of it:\n" + plainJSON(entry))
 	switch fault.StatusOf(worked) {
@@ -253,6 +254,14 @@ func (s *subject) keep(ctx context.Context, run *Run, entry release.Entry, worke
 	default:
 		return fault.Exit(fault.Failed, errors.Join(worked, err))
 	}
+}
+
+// handOn tells where the entry lies, and its digest, by which it can be signed.
+func (s *subject) handOn(run *Run, entry release.Entry) error {
+	digest, err := catalog.Digest(entry)
+	return errors.Join(err,
+		run.Host.Output("record", s.store.Place(entry)),
+		run.Host.Output("record-digest", digest))
 }
 
 // plainJSON writes a value as JSON of printable ASCII alone, which no terminal obeys.

@@ -14,41 +14,62 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob"
 )
 
+// An Object is what a listing tells of one object.
+type Object struct {
+	Key  string
+	Size int64
+	// Written is when it was last written, by the clock of the bucket.
+	Written time.Time
+}
+
 // Keys lists the keys that begin with the prefix, in their order. The first error is the last
 // that it yields.
 func (b *Bucket) Keys(ctx context.Context, prefix string) iter.Seq2[string, error] {
-	list := b.list
-	if b.at.scheme == "file" {
-		list = b.at.walk
-	}
 	return func(yield func(string, error) bool) {
-		for key, err := range list(ctx, prefix) {
-			if err != nil {
-				yield("", b.at.explain("list", prefix, err))
-				return
-			}
-			if !yield(key, nil) {
+		for object, err := range b.Objects(ctx, prefix) {
+			if !yield(object.Key, err) {
 				return
 			}
 		}
 	}
 }
 
-func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
+// Objects lists the objects whose keys begin with the prefix, in the order of the keys. The
+// first error is the last that it yields.
+func (b *Bucket) Objects(ctx context.Context, prefix string) iter.Seq2[Object, error] {
+	list := b.list
+	if b.at.scheme == "file" {
+		list = b.at.walk
+	}
+	return func(yield func(Object, error) bool) {
+		for object, err := range list(ctx, prefix) {
+			if err != nil {
+				yield(Object{}, b.at.explain("list", prefix, err))
+				return
+			}
+			if !yield(object, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
 		options := &blob.ListOptions{Prefix: prefix}
 		for token := blob.FirstPageToken; len(token) > 0; {
 			page, next, err := b.ListPage(ctx, token, 1000, options)
 			if err != nil {
-				yield("", err)
+				yield(Object{}, err)
 				return
 			}
 			for _, object := range page {
-				if !yield(object.Key, nil) {
+				if !yield(Object{Key: object.Key, Size: object.Size, Written: object.ModTime}, nil) {
 					return
 				}
 			}
@@ -60,23 +81,23 @@ func (b *Bucket) list(ctx context.Context, prefix string) iter.Seq2[string, erro
 // walk lists a folder. The file driver's own listing passes over folders that it may not
 // read or that are links, walks the whole tree for each page, and fails when a writer ends
 // beside it. What is not seen must not count as not there: each of these is an error here.
-func (a address) walk(ctx context.Context, prefix string) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		keys, err := a.files(ctx, prefix)
+func (a address) walk(ctx context.Context, prefix string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		objects, err := a.files(ctx, prefix)
 		if err != nil {
-			yield("", err)
+			yield(Object{}, err)
 			return
 		}
-		slices.Sort(keys)
-		for _, key := range keys {
-			if !yield(key, nil) {
+		slices.SortFunc(objects, func(x, y Object) int { return strings.Compare(x.Key, y.Key) })
+		for _, object := range objects {
+			if !yield(object, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (a address) files(ctx context.Context, prefix string) ([]string, error) {
+func (a address) files(ctx context.Context, prefix string) ([]Object, error) {
 	root, err := filepath.EvalSymlinks(a.folder())
 	if err != nil {
 		return nil, err
@@ -85,7 +106,7 @@ func (a address) files(ctx context.Context, prefix string) ([]string, error) {
 	if folder := prefix[:strings.LastIndex(prefix, "/")+1]; plain(folder) {
 		start = filepath.Join(root, filepath.FromSlash(folder))
 	}
-	var keys []string
+	var objects []Object
 	var failed []error
 	err = filepath.WalkDir(start, func(path string, entry fs.DirEntry, err error) error {
 		switch {
@@ -105,12 +126,20 @@ func (a address) files(ctx context.Context, prefix string) ([]string, error) {
 			return nil
 		}
 		key := unescape(filepath.ToSlash(strings.TrimPrefix(path[len(root):], string(filepath.Separator))))
-		if strings.HasPrefix(key, prefix) {
-			keys = append(keys, key)
+		if !strings.HasPrefix(key, prefix) {
+			return nil
 		}
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // deleted meanwhile
+		} else if err != nil {
+			failed = append(failed, err)
+			return nil
+		}
+		objects = append(objects, Object{Key: key, Size: info.Size(), Written: info.ModTime()})
 		return nil
 	})
-	return keys, errors.Join(append(failed, err)...)
+	return objects, errors.Join(append(failed, err)...)
 }
 
 // isFile tells whether a link leads to a file. One that leads nowhere does not.

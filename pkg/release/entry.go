@@ -58,6 +58,7 @@ type Entry struct {
 
 	Decision   *Decision   `json:"decision,omitempty"`
 	Protection *Protection `json:"protection,omitempty"`
+	Copies     *Copies     `json:"copies,omitempty"`
 	TLS        *TLS        `json:"tls,omitempty"`
 	Deploy     *Deploy     `json:"deploy,omitempty"`
 	Report     *Report     `json:"report,omitempty"`

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/kopia/kopia/fs"
+	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/format"
+	"github.com/kopia/kopia/repo/manifest"
+	"github.com/kopia/kopia/repo/object"
+	"github.com/kopia/kopia/snapshot"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+)
+
+// mostLacking is how many names of entries that a backup lacks are told.
+const mostLacking = 20
+
+// keep writes an entry into the manifest and into kopia's tree.
+func (s *saver) keep(e *Entry) error {
+	if e.Kind == File && e.Link != 0 {
+		if first := s.first[e.Link]; first != nil {
+			e.Size, e.SHA256, e.Object, e.Sparse, e.Extents = first.Size, first.SHA256, first.Object, first.Sparse, first.Extents
+			e.Unread, e.Torn = first.Unread, first.Torn
+		} else {
+			s.first[e.Link] = e
+		}
+	}
+	if e.Unread != "" {
+		s.made.Unread++
+		s.lacking(e.Path, e.Unread)
+	}
+	if e.Torn {
+		s.made.Torn++
+		s.lacking(e.Path, "changed while it was read")
+	}
+	if e.Unread != "" && e.Kind == File {
+		e.Size, e.SHA256, e.Object, e.Sparse, e.Extents = 0, "", "", false, nil
+	}
+	if err := s.used.add(s.kopia, s.writer, e.Object); err != nil {
+		return fmt.Errorf("%q: %w", e.Path, err)
+	}
+	if err := s.lines.add(e); err != nil {
+		return err
+	}
+	if err := s.tree.add(e); err != nil {
+		return err
+	}
+	s.tally.entries.Add(1)
+	interval := s.request.Checkpoint
+	if interval == 0 {
+		interval = DefaultCheckpoint
+	}
+	if now := s.repository.options.Now(); now.Sub(s.told) >= interval {
+		s.told = now
+		return s.checkpoint()
+	}
+	return nil
+}
+
+func (s *saver) lacking(path Name, why string) {
+	text := fmt.Sprintf("%q: %s", path, why)
+	s.repository.options.Log.Warn("not saved as it is", "path", string(path), "why", why)
+	if len(s.made.Lacking) < mostLacking {
+		s.made.Lacking = append(s.made.Lacking, text)
+	} else if len(s.made.Lacking) == mostLacking {
+		s.made.Lacking = append(s.made.Lacking, "and more")
+	}
+}
+
+// finish writes what makes of all that was uploaded a backup. The last thing written is the
+// index that names it, so that it is there whole or not at all.
+func (s *saver) finish() error {
+	s.made.Files, s.made.Bytes, s.made.Entries = s.lines.counted.Files, s.lines.counted.Bytes, s.lines.counted.Entries
+	data, err := s.tree.finish()
+	if err != nil {
+		return err
+	}
+	volume, size, err := s.lines.finish()
+	if err != nil {
+		return err
+	}
+	root, err := s.tree.root(data, &snapshot.DirEntry{
+		Name: manifestName, Type: snapshot.EntryTypeFile, Permissions: 0o600, FileSize: size, ObjectID: volume,
+		ModTime: fs.UTCTimestampFromTime(s.began),
+	})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(
+		s.used.add(s.kopia, s.writer, volume.String()),
+		s.used.add(s.kopia, s.writer, root.ObjectID.String()),
+	); err != nil {
+		return err
+	}
+	if err := s.writer.Flush(s.kopia); err != nil {
+		return err
+	}
+	if err := errors.Join(s.repository.unchanged(s.kopia), s.used.there(s.kopia, s.writer.BlobReader())); err != nil {
+		return err
+	}
+	now := s.repository.options.Now()
+	id, err := snapshot.SaveSnapshot(s.kopia, s.writer, &snapshot.Manifest{
+		Source:      source(s.request.Label),
+		Description: "knowngood backup of " + s.request.Label.Volume,
+		StartTime:   fs.UTCTimestampFromTime(s.began), EndTime: fs.UTCTimestampFromTime(now),
+		RootEntry: root, Tags: s.tags(),
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.dropCheckpoints(""); err != nil {
+		return err
+	}
+	if err := s.writer.Flush(s.kopia); err != nil {
+		return err
+	}
+	s.made.ID, s.made.Stored = string(id), s.tally.uploaded.Load()
+	return nil
+}
+
+// manifestName and dataName are the two entries of what kopia sees as the saved folder.
+const (
+	manifestName = "volume.jsonl"
+	dataName     = "data"
+)
+
+// source is by which kopia tells the volumes of a repository apart.
+func source(l Label) snapshot.SourceInfo {
+	return snapshot.SourceInfo{UserName: l.App, Host: l.Environment, Path: l.Volume}
+}
+
+// Tags of a backup in kopia's own list.
+const (
+	tagCommit  = "tag:commit"
+	tagRun     = "tag:run"
+	tagEntries = "tag:entries"
+	tagFiles   = "tag:files"
+	tagBytes   = "tag:bytes"
+	tagUnread  = "tag:unread"
+	tagTorn    = "tag:torn"
+)
+
+func (s *saver) tags() map[string]string {
+	tags := map[string]string{
+		tagEntries: strconv.FormatInt(s.made.Entries, 10),
+		tagFiles:   strconv.FormatInt(s.made.Files, 10),
+		tagBytes:   strconv.FormatInt(s.made.Bytes, 10),
+		tagUnread:  strconv.FormatInt(s.made.Unread, 10),
+		tagTorn:    strconv.FormatInt(s.made.Torn, 10),
+	}
+	if s.made.Commit != "" {
+		tags[tagCommit] = string(s.made.Commit)
+	}
+	if s.made.Run != "" {
+		tags[tagRun] = s.made.Run
+	}
+	return tags
+}
+
+// unchanged makes sure that the repository is still the one that was opened. Had another set
+// up a second one over it, nobody could read what was written here.
+func (r *Repository) unchanged(ctx context.Context) error {
+	var now exact
+	now.Buffer = &bytes.Buffer{}
+	if err := r.packs.GetBlob(ctx, format.KopiaRepositoryBlobID, 0, -1, now); err != nil {
+		return err
+	}
+	parsed, err := format.ParseKopiaRepositoryJSON(now.Bytes())
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(parsed.UniqueID, r.kopia.UniqueID()) {
+		return fault.Hint(fmt.Errorf("%s has become another repository meanwhile", r.Place()), "save again")
+	}
+	return nil
+}
+
+// usedPacks are the objects of the bucket in which the content of a backup lies.
+type usedPacks map[blob.ID]bool
+
+func (u usedPacks) add(ctx context.Context, rep repo.DirectRepository, id string) error {
+	if id == "" {
+		return nil
+	}
+	parsed, err := object.ParseID(id)
+	if err != nil {
+		return err
+	}
+	contents, err := rep.VerifyObject(ctx, parsed)
+	if err != nil {
+		return err
+	}
+	for _, content := range contents {
+		info, err := rep.ContentInfo(ctx, content)
+		if err != nil {
+			return err
+		}
+		u[info.PackBlobID] = true
+	}
+	return nil
+}
+
+// there makes sure that the bucket still has all of them. An object that it lost would
+// otherwise be missed by the next restore.
+func (u usedPacks) there(ctx context.Context, st blob.Reader) error {
+	missing := maps.Clone(u)
+	delete(missing, "")
+	for _, prefix := range []blob.ID{"p", "q"} {
+		if err := st.ListBlobs(ctx, prefix, func(m blob.Metadata) error { delete(missing, m.BlobID); return nil }); err != nil {
+			return err
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(missing))
+	return fault.Hint(fmt.Errorf("%w: the bucket has lost %d objects that it needs, the first is %s", ErrDamaged, len(names), names[0]),
+		"backup verify tells which backups are damaged; set a new repository up elsewhere, and save to it")
+}
+
+// checkpointType is the type of the notes that a save leaves for the next one.
+const checkpointType = "knowngood-checkpoint"
+
+// A checkpoint says how far a save has come: the pieces of its manifest.
+type checkpoint struct {
+	Began  time.Time `json:"began"`
+	Pieces []string  `json:"pieces"`
+}
+
+func checkpointLabels(l Label) map[string]string {
+	return map[string]string{
+		manifest.TypeLabelKey: checkpointType, "app": l.App, "environment": l.Environment, "volume": l.Volume,
+	}
+}
+
+// checkpoint keeps what was uploaded so far. A later one replaces it.
+func (s *saver) checkpoint() error {
+	pieces, err := s.lines.cut()
+	if err != nil {
+		return err
+	}
+	id, err := s.writer.PutManifest(s.kopia, checkpointLabels(s.request.Label), checkpoint{Began: s.began, Pieces: pieces})
+	if err != nil {
+		return err
+	}
+	if err := s.dropCheckpoints(id); err != nil {
+		return err
+	}
+	return s.writer.Flush(s.kopia)
+}
+
+// dropCheckpoints takes away the notes of earlier saves of the volume, all but one.
+func (s *saver) dropCheckpoints(but manifest.ID) error {
+	old, err := s.writer.FindManifests(s.kopia, checkpointLabels(s.request.Label))
+	if err != nil {
+		return err
+	}
+	for _, one := range old {
+		if one.ID != but {
+			if err := s.writer.DeleteManifest(s.kopia, one.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// linesWriter writes a manifest in pieces, each an object of its own, so that what was written
+// can be kept at any time.
+type linesWriter struct {
+	ctx     context.Context
+	writer  repo.RepositoryWriter
+	piece   object.Writer
+	in      int64 // bytes in the piece
+	size    int64
+	pieces  []object.ID
+	counted trailer
+}
+
+func newLines(ctx context.Context, writer repo.RepositoryWriter, h header) (*linesWriter, error) {
+	l := &linesWriter{ctx: ctx, writer: writer}
+	return l, l.write(h)
+}
+
+func (l *linesWriter) add(e *Entry) error {
+	l.counted.add(e)
+	return l.write(e)
+}
+
+func (l *linesWriter) write(value any) error {
+	line, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	if l.piece == nil {
+		l.piece = l.writer.NewObjectWriter(l.ctx, object.WriterOptions{Prefix: "", Compressor: compressor, MetadataCompressor: compressor})
+	}
+	n, err := l.piece.Write(append(line, '\n'))
+	l.in += int64(n)
+	l.size += int64(n)
+	return err
+}
+
+// cut ends the piece and returns all pieces so far.
+func (l *linesWriter) cut() ([]string, error) {
+	if l.in > 0 {
+		id, err := l.piece.Result()
+		if err != nil {
+			return nil, err
+		}
+		l.pieces = append(l.pieces, id)
+		l.close()
+	}
+	names := make([]string, len(l.pieces))
+	for i, id := range l.pieces {
+		names[i] = id.String()
+	}
+	return names, nil
+}
+
+// finish writes the last line and makes one object of the pieces.
+func (l *linesWriter) finish() (object.ID, int64, error) {
+	l.counted.End = true
+	if err := l.write(l.counted); err != nil {
+		return object.EmptyID, 0, err
+	}
+	if _, err := l.cut(); err != nil {
+		return object.EmptyID, 0, err
+	}
+	id, err := l.writer.ConcatenateObjects(l.ctx, l.pieces, repo.ConcatenateOptions{Compressor: compressor})
+	return id, l.size, err
+}
+
+func (l *linesWriter) close() {
+	if l.piece != nil {
+		l.piece.Close()
+	}
+	l.piece, l.in = nil, 0
+}

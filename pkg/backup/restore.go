@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/kopia/kopia/repo/manifest"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+)
+
+// A Target says what is restored, and where to.
+type Target struct {
+	ID     string
+	Folder string
+	// Overwrite lets a folder that is not empty be replaced. What it held is deleted once the
+	// backup lies there whole.
+	Overwrite bool
+}
+
+// A Restored is what a restore did.
+type Restored struct {
+	Entries int64   `json:"entries"`
+	Files   int64   `json:"files"`
+	Bytes   int64   `json:"bytes"`
+	Seconds float64 `json:"seconds"`
+	// Differs counts what could not be put back as it was, e.g. the owner where the user of
+	// this process may not give files away; Differences names some of it.
+	Differs     int64    `json:"differs"`
+	Differences []string `json:"differences,omitempty"`
+}
+
+// cacheBytes is how much of the packs a restore keeps in memory.
+const cacheBytes = 96 << 20
+
+// Restore puts a backup into a folder, which it makes where there is none. The folder shows
+// the backup whole or not at all: all of it is first put into a folder of its own inside, and
+// moved from there when it is complete. A restore that was killed before is begun anew; one
+// that was killed while it moved is finished.
+//
+// An error of status Partial comes with a restore that is in place and is not in all as it
+// was. A file whose content is not what it was is ErrDamaged, and nothing is put in place.
+func (r *Repository) Restore(ctx context.Context, t Target) (Restored, error) {
+	began := r.options.Now()
+	result, err := r.restore(ctx, t)
+	result.Seconds = r.options.Now().Sub(began).Seconds()
+	if err = errors.Join(err, r.failed()); err != nil {
+		return result, fmt.Errorf("restore backup %s to %s: %w", t.ID, t.Folder, err)
+	}
+	if result.Differs > 0 {
+		err = fault.Exit(fault.Partial, fmt.Errorf("backup %s is in %s, and %d things are not as they were: %s",
+			t.ID, t.Folder, result.Differs, strings.Join(result.Differences, "; ")))
+		if os.Geteuid() != 0 {
+			err = fault.Hint(err, "restore as root to give files back to their owners")
+		}
+	}
+	return result, err
+}
+
+func (r *Repository) restore(ctx context.Context, t Target) (Restored, error) {
+	place, err := claim(t)
+	if err != nil {
+		return Restored{}, err
+	}
+	defer place.close()
+	w := &restorer{ctx: ctx, repository: r, first: map[uint64]Name{}}
+	if !place.moving {
+		if err := w.fill(place); err != nil {
+			return w.result, errors.Join(err, place.discard())
+		}
+	}
+	top, err := r.topOf(ctx, t.ID)
+	if err != nil {
+		return w.result, err
+	}
+	if err := place.move(); err != nil {
+		return w.result, err
+	}
+	// Taking the staging folder away needs a mode that allows it, and changes the times.
+	within := *top
+	within.Mode |= 0o700
+	(&restorer{}).finish(place.folder, &within)
+	if err := place.discard(); err != nil {
+		return w.result, err
+	}
+	w.finish(place.folder, top)
+	return w.result, nil
+}
+
+// topOf returns the entry of the saved folder itself.
+func (r *Repository) topOf(ctx context.Context, id string) (*Entry, error) {
+	lines, in, err := r.manifestOf(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return lines.next()
+}
+
+// manifestOf opens the manifest of a backup.
+func (r *Repository) manifestOf(ctx context.Context, id string) (*lines, io.Closer, error) {
+	volume, err := r.volumeOf(ctx, id)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the manifest: %w: %w", ErrDamaged, err)
+	}
+	in, err := openObject(ctx, r.kopia, volume)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the manifest: %w: %w", ErrDamaged, err)
+	}
+	l, err := readManifest(in)
+	if err != nil {
+		return nil, nil, errors.Join(err, in.Close())
+	}
+	return l, in, nil
+}
+
+// A restorer is one Restore at work.
+type restorer struct {
+	ctx        context.Context
+	repository *Repository
+	tally      tally
+	root       *os.File // of the folder that is filled
+	open       []openFolder
+	// first holds the first name of files with several.
+	first map[uint64]Name
+
+	mu      sync.Mutex
+	result  Restored
+	damaged []error
+	// buffers are what files are copied through.
+	buffers sync.Pool
+}
+
+// An openFolder is a folder that is being filled. Its times and its mode come last: both
+// change, or hinder, while it is filled.
+type openFolder struct {
+	entry *Entry
+	file  *os.File
+}
+
+// fill puts all entries into the staging folder.
+func (w *restorer) fill(p *placement) error {
+	w.repository.packs.keep(cacheBytes)
+	defer w.repository.packs.keep(0)
+	lines, in, err := w.repository.manifestOf(w.ctx, p.target.ID)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	w.root = p.tree
+	known, err := w.repository.load(w.ctx, manifest.ID(p.target.ID))
+	if err != nil {
+		return err
+	}
+	w.tally.of.Store(known.Entries)
+	defer w.tally.tell(w.ctx, w.repository.options, "restoring", nil)()
+	group, ctx := errgroup.WithContext(w.ctx)
+	contents := make(chan pending, ahead)
+	group.Go(func() error {
+		defer close(contents)
+		return w.entries(ctx, lines, contents)
+	})
+	for range min(max(runtime.GOMAXPROCS(0), 2), 8) {
+		group.Go(func() error {
+			for c := range contents {
+				if err := w.write(ctx, c); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	for c := range contents {
+		c.file.Close()
+	}
+	for _, f := range w.open {
+		f.file.Close()
+	}
+	if err == nil {
+		err = w.verdict()
+	}
+	return err
+}
+
+// mostDamaged is how many damaged files an error names.
+const mostDamaged = 20
+
+// verdict is the error of all files that are damaged.
+func (w *restorer) verdict() error {
+	if len(w.damaged) == 0 {
+		return nil
+	}
+	named := w.damaged
+	if len(named) > mostDamaged {
+		named = append(named[:mostDamaged:mostDamaged], fmt.Errorf("and %d more", len(w.damaged)-mostDamaged))
+	}
+	return fault.Hint(fmt.Errorf("%w: %w", ErrDamaged, errors.Join(named...)), "restore an older backup: knowngood backup list shows them")
+}
+
+// A pending is a file that waits for its bytes.
+type pending struct {
+	entry *Entry
+	file  *os.File
+}
+
+// entries makes all entries in the order of the manifest, and hands files on.
+func (w *restorer) entries(ctx context.Context, lines *lines, contents chan<- pending) error {
+	for {
+		e, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			return w.leave(0)
+		} else if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		w.tally.entries.Add(1)
+		w.mu.Lock()
+		w.result.Entries++
+		w.mu.Unlock()
+		file, err := w.make(e)
+		if err != nil {
+			return fmt.Errorf("%q: %w", e.Path, err)
+		}
+		if file == nil {
+			continue
+		}
+		select {
+		case contents <- pending{e, file}:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), file.Close())
+		}
+	}
+}
+
+// make makes one entry. It returns the file of one whose bytes have to follow.
+func (w *restorer) make(e *Entry) (*os.File, error) {
+	if e.Path == top {
+		w.open = []openFolder{{e, w.root}}
+		w.missing(e)
+		return nil, nil
+	}
+	for i, f := range w.open {
+		if f.entry.Path == e.parent() {
+			if err := w.leave(i + 1); err != nil {
+				return nil, err
+			}
+			break
+		}
+	}
+	in := int(w.open[len(w.open)-1].file.Fd())
+	w.missing(e)
+	if e.Kind != Folder && e.Link != 0 {
+		if first, ok := w.first[e.Link]; ok {
+			w.restored(e)
+			return nil, unix.Linkat(int(w.root.Fd()), string(first), in, e.base(), 0)
+		}
+		if e.Unread != "" && e.Kind == File {
+			return nil, nil
+		}
+		w.first[e.Link] = e.Path
+	}
+	switch e.Kind {
+	case Folder:
+		return nil, w.enter(in, e)
+	case File:
+		if e.Unread != "" {
+			return nil, nil
+		}
+		fd, err := unix.Openat(in, e.base(), unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		return os.NewFile(uintptr(fd), string(e.Path)), nil
+	case Symlink:
+		if err := unix.Symlinkat(string(e.Target), in, e.base()); err != nil {
+			return nil, err
+		}
+	case Fifo, Socket, Char, Block:
+		if err := w.node(in, e); err != nil {
+			return nil, err
+		}
+	}
+	w.dress(w.open[len(w.open)-1].file, e)
+	return nil, nil
+}
+
+// restored counts a file.
+func (w *restorer) restored(e *Entry) {
+	if e.Kind != File {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.result.Files++
+	w.result.Bytes += e.Size
+}
+
+// missing tells of what the backup has not.
+func (w *restorer) missing(e *Entry) {
+	if e.Unread != "" {
+		w.differs(e, fmt.Errorf("its content was not saved: %s", e.Unread))
+	}
+	if e.Torn {
+		w.differs(e, errors.New("it changed while it was saved"))
+	}
+}
+
+func (w *restorer) enter(in int, e *Entry) error {
+	if err := unix.Mkdirat(in, e.base(), 0o700); err != nil {
+		return err
+	}
+	fd, err := unix.Openat(in, e.base(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	w.open = append(w.open, openFolder{e, os.NewFile(uintptr(fd), string(e.Path))})
+	return nil
+}
+
+// node makes what is neither file, folder nor link. A device that this process may not make
+// differs; nothing else depends on it.
+func (w *restorer) node(in int, e *Entry) error {
+	kind := map[Kind]uint32{Fifo: unix.S_IFIFO, Socket: unix.S_IFSOCK, Char: unix.S_IFCHR, Block: unix.S_IFBLK}[e.Kind]
+	err := unix.Mknodat(in, e.base(), kind|0o600, int(unix.Mkdev(e.Major, e.Minor))) //nolint:gosec // a device number fits an int
+	if errors.Is(err, unix.EPERM) {
+		w.differs(e, fmt.Errorf("it could not be made: %w", err))
+		return nil
+	}
+	return err
+}
+
+// leave completes the folders from depth on, the innermost first. The outermost is completed
+// when it is in place.
+func (w *restorer) leave(depth int) error {
+	for len(w.open) > max(depth, 1) {
+		last := w.open[len(w.open)-1]
+		w.open = w.open[:len(w.open)-1]
+		w.finish(last.file, last.entry)
+		if err := last.file.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// differs notes that something could not be put back as it was.
+func (w *restorer) differs(e *Entry, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.result.Differs++
+	if len(w.result.Differences) < mostLacking {
+		w.result.Differences = append(w.result.Differences, fmt.Sprintf("%q: %v", e.Path, err))
+	}
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kopia/kopia/repo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/release"
+)
+
+// A Request says what is saved.
+type Request struct {
+	// Folder is the folder whose content is saved; Label says of what it is the content.
+	Folder string
+	Label  Label
+	// Checkpoint is how often what was uploaded so far is kept for the next run, should this
+	// one be killed. Zero means DefaultCheckpoint.
+	Checkpoint time.Duration
+}
+
+// DefaultCheckpoint is how often a save keeps what it has uploaded so far.
+const DefaultCheckpoint = 5 * time.Minute
+
+// endTime is how long a save that was cancelled may take to keep what it has uploaded.
+const endTime = 30 * time.Second
+
+// Save backs a folder up. It returns the backup together with an error of status Partial when
+// the backup is made and lacks the content of some files, or holds files that changed while
+// they were read: they are named in it. After any other error there is no backup, and what was
+// uploaded until then is used by the next Save of the same volume.
+func (r *Repository) Save(ctx context.Context, q Request) (release.Backup, error) {
+	made := release.Backup{
+		App: q.Label.App, Environment: q.Label.Environment, Commit: q.Label.Commit, Run: q.Label.Run,
+		Volume: q.Label.Volume, Taken: r.options.Now(),
+	}
+	if err := r.ready(ctx, q.Folder); err != nil {
+		return made, err
+	}
+	// kopia's calls outlive a cancelled ctx: cut short they would lose what was uploaded.
+	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(endTime, stop) })()
+	s := &saver{repository: r, request: q, made: &made, kopia: alive, began: made.Taken}
+	err := s.save(ctx)
+	made.Seconds = r.options.Now().Sub(made.Taken).Seconds()
+	if err = errors.Join(err, r.failed()); err != nil {
+		return made, fmt.Errorf("save %s to %s: %w", q.Folder, r.Place(), err)
+	}
+	return made, incomplete(made)
+}
+
+// ready refuses to begin what cannot end well.
+func (r *Repository) ready(ctx context.Context, folder string) error {
+	whole, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		return fault.Exit(fault.Usage, fmt.Errorf("save: %w", err))
+	}
+	if _, err := os.Lstat(filepath.Join(whole, staging)); err == nil {
+		return fault.Hint(fault.Usagef("save %s: a restore to this folder has not been finished", folder),
+			"finish it by the same restore, or remove %s", filepath.Join(folder, staging))
+	}
+	if own, err := filepath.EvalSymlinks(r.bucket.Place("")); err == nil && filepath.IsAbs(own) {
+		if whole, err = filepath.Abs(whole); err == nil && strings.HasPrefix(own+"/", whole+"/") {
+			return fault.Hint(fault.Usagef("save %s: the repository lies inside of it", folder), "give a repository elsewhere")
+		}
+	}
+	skew, err := r.Skew(ctx)
+	if err != nil {
+		return err
+	}
+	r.tellSkew(skew)
+	return nil
+}
+
+// mostSkew is from which difference on kopia refuses to maintain a repository; someSkew is
+// from where it is worth a warning.
+const (
+	mostSkew = 5 * time.Minute
+	someSkew = time.Minute
+)
+
+func (r *Repository) tellSkew(skew time.Duration) {
+	if skew.Abs() < someSkew {
+		r.options.Log.Debug("clock compared with the bucket's", "bucket_ahead", skew)
+		return
+	}
+	r.options.Log.Warn("the clocks of this machine and of the bucket differ; set this machine's",
+		"bucket_ahead", skew, "maintenance_refuses_from", mostSkew)
+}
+
+// incomplete returns an error of status Partial for a backup that lacks something.
+func incomplete(b release.Backup) error {
+	var lacks []string
+	if b.Unread > 0 {
+		lacks = append(lacks, fmt.Sprintf("%d could not be read", b.Unread))
+	}
+	if b.Torn > 0 {
+		lacks = append(lacks, fmt.Sprintf("%d changed while they were read", b.Torn))
+	}
+	if len(lacks) == 0 {
+		return nil
+	}
+	err := fault.Exit(fault.Partial, fmt.Errorf("backup %s of %s is made, and of its entries %s: %s",
+		b.ID, b.Volume, strings.Join(lacks, " and "), strings.Join(b.Lacking, ", ")))
+	return fault.Hint(err, "save as a user who may read all of it, from a snapshot or while nothing writes to it")
+}
+
+// A saver is one Save at work.
+type saver struct {
+	repository *Repository
+	request    Request
+	made       *release.Backup
+	kopia      context.Context // for kopia's calls alone
+	began      time.Time
+
+	writer repo.DirectRepositoryWriter
+	past   *past
+	lines  *linesWriter
+	tree   *tree
+	tally  tally
+	used   usedPacks
+	// first holds the content of files with several names.
+	first map[uint64]*Entry
+	seen  map[uint64]bool
+	told  time.Time
+	// buffers are what files are read into.
+	buffers sync.Pool
+}
+
+// ahead is how many entries may wait for their turn in the manifest; some hold a file open.
+const ahead = 64
+
+func (s *saver) save(ctx context.Context) error {
+	_, writer, err := s.repository.kopia.NewDirectWriter(s.kopia, repo.WriteSessionOptions{
+		Purpose: "save", OnUpload: func(n int64) { s.tally.uploaded.Add(n) },
+	})
+	if err != nil {
+		return err
+	}
+	defer writer.Close(s.kopia)
+	s.writer = writer
+	s.first, s.seen = map[uint64]*Entry{}, map[uint64]bool{}
+	s.tree = &tree{ctx: s.kopia, writer: writer}
+	s.used = usedPacks{}
+	if s.past, err = s.repository.recall(s.kopia, s.request.Label); err != nil {
+		return err
+	}
+	if s.lines, err = newLines(s.kopia, writer, header{manifestFormat, s.began, s.request.Label}); err != nil {
+		return err
+	}
+	defer s.lines.close()
+	s.told = s.began
+	stop := s.tally.tell(ctx, s.repository.options, "saving", func() { s.tally.estimate(ctx, s.request.Folder) })
+	err = s.all(ctx)
+	stop()
+	if err != nil {
+		return errors.Join(err, s.checkpoint())
+	}
+	return s.finish()
+}
+
+// A job is an entry on its way into the manifest.
+type job struct {
+	entry *Entry
+	file  *os.File // nil where nothing has to be read
+	done  chan struct{}
+}
+
+// all brings the folder into the repository: one goroutine walks, some read files, one writes
+// the manifest in the order of the walk.
+func (s *saver) all(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	reads, queue := make(chan *job, ahead), make(chan *job, ahead)
+	group.Go(func() error {
+		defer close(reads)
+		defer close(queue)
+		w := &walker{gone: s.gone, visit: func(in *os.File, e *Entry) error { return s.send(ctx, in, e, reads, queue) }}
+		return w.walk(ctx, s.request.Folder)
+	})
+	for range min(max(runtime.GOMAXPROCS(0), 2), 8) {
+		group.Go(func() error {
+			for j := range reads {
+				err := s.read(ctx, j)
+				if j.file.Close(); err != nil {
+					return err
+				}
+				close(j.done)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error { return s.collect(ctx, queue) })
+	err := group.Wait()
+	for j := range reads { // those that nobody read after an error
+		j.file.Close()
+	}
+	return err
+}
+
+func (s *saver) collect(ctx context.Context, queue <-chan *job) error {
+	for j := range queue {
+		select {
+		case <-j.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := s.keep(j.entry); err != nil {
+			return err
+		}
+		if err := s.repository.failed(); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// send decides whether an entry's content has to be read, and queues it.
+func (s *saver) send(ctx context.Context, in *os.File, e *Entry, reads, queue chan<- *job) error {
+	j := &job{entry: e, done: make(chan struct{})}
+	if err := s.prepare(in, j); err != nil {
+		return err
+	}
+	if j.file == nil {
+		close(j.done)
+	} else {
+		select {
+		case reads <- j:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), j.file.Close())
+		}
+	}
+	select {
+	case queue <- j:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *saver) prepare(in *os.File, j *job) error {
+	e := j.entry
+	if e.Kind != File || e.Unread != "" {
+		return nil
+	}
+	if e.Link != 0 {
+		if s.seen[e.Link] {
+			return nil // the first of its names brings the content
+		}
+		s.seen[e.Link] = true
+	}
+	known, err := s.past.find(s.kopia, s.repository, e)
+	if err != nil {
+		return err
+	}
+	if known != nil {
+		e.SHA256, e.Object, e.Extents = known.SHA256, known.Object, known.Extents
+		s.tally.reused.Add(1)
+		return nil
+	}
+	j.file, err = openFile(in, e)
+	if err != nil {
+		e.Unread = reason(err)
+	}
+	return nil
+}
+
+// gone tells an entry that went away while the folder was read: as if it had gone before.
+func (s *saver) gone(path Name) {
+	s.repository.options.Log.Debug("went away while the folder was read", "path", string(path))
+}

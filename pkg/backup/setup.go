@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/blob/retrying"
+	"github.com/kopia/kopia/repo/format"
+
+	"github.com/knowngood/knowngood/pkg/bucket"
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// splitterName cuts files into pieces of a mebibyte on average: half of what grows with
+// kopia's default after a small change. It cannot be changed later.
+const splitterName = "DYNAMIC-1M-BUZHASH"
+
+// shortest is how many characters a key has at least.
+const shortest = 16
+
+// strong refuses keys that could be guessed.
+func strong(password step.Hidden) error {
+	text := password.Reveal()
+	cure := "make one: knowngood key init --key-file FILE, keep the file safe, and set KNOWNGOOD_REPOSITORY_PASSWORD_FILE to it"
+	switch {
+	case text == "":
+		return fault.Hint(fault.Usagef("no key of the repository is given"), "%s", cure)
+	case len(text) < shortest:
+		return fault.Hint(fault.Usagef("the key of the repository is shorter than %d characters", shortest), "%s", cure)
+	case strings.Count(text, text[:1]) == len(text):
+		return fault.Hint(fault.Usagef("the key of the repository is one character repeated"), "%s", cure)
+	}
+	return nil
+}
+
+func isSetUp(ctx context.Context, st *storage) (bool, error) {
+	_, err := retrying.NewWrapper(st).GetMetadata(ctx, format.KopiaRepositoryBlobID)
+	if errors.Is(err, blob.ErrBlobNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// setUp makes a repository in an empty place. The one object that makes a place a repository
+// holds its keys, and whoever overwrote it would make all that others wrote unreadable: it is
+// written only where there is none, and a loser uses the winner's.
+func setUp(ctx context.Context, st *storage, o Options) error {
+	if err := notForeign(ctx, st); err != nil {
+		return err
+	}
+	keeps, err := st.bucket.KeepsNew(ctx, ownPrefix+"probe-")
+	if err != nil {
+		return fmt.Errorf("set up the repository: %w", err)
+	}
+	if !keeps {
+		o.Log.Warn("the bucket overwrites what must be written once; set up only one repository at a time there", "bucket", st.DisplayName())
+	}
+	made := &memory{objects: map[blob.ID][]byte{}}
+	err = repo.Initialize(ctx, made, &repo.NewRepositoryOptions{
+		BlockFormat:  format.ContentFormat{EnablePasswordChange: true},
+		ObjectFormat: format.ObjectFormat{Splitter: splitterName},
+	}, o.Password.Reveal())
+	if err != nil {
+		return fmt.Errorf("set up the repository: %w", err)
+	}
+	err = st.bucket.PutNew(ctx, format.KopiaRepositoryBlobID, made.objects[format.KopiaRepositoryBlobID], contentType)
+	if errors.Is(err, bucket.ErrExists) {
+		o.Log.Info("another process has set the repository up", "repository", st.DisplayName())
+		return nil
+	}
+	if err == nil {
+		o.Log.Info("repository set up", "repository", st.DisplayName())
+	}
+	return err
+}
+
+// notForeign refuses a place that holds something else: a forgotten prefix, or a repository
+// whose kopia.repository was lost, over which a new one would bury the old.
+func notForeign(ctx context.Context, st *storage) error {
+	for object, err := range st.bucket.Objects(ctx, "") {
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(object.Key, ownPrefix) {
+			continue
+		}
+		return fault.Hint(fault.Usagef("%s is no repository and is not empty: it holds %.80q", st.DisplayName(), object.Key),
+			"give a --repository of its own, e.g. with a prefix: s3://bucket/backups/shop")
+	}
+	return nil
+}
+
+// memory keeps what kopia makes of a new repository until it is put where it belongs.
+type memory struct {
+	blob.DefaultProviderImplementation
+	objects map[blob.ID][]byte
+}
+
+func (m *memory) GetBlob(_ context.Context, id blob.ID, _, _ int64, output blob.OutputBuffer) error {
+	data, ok := m.objects[id]
+	if !ok {
+		return blob.ErrBlobNotFound
+	}
+	output.Reset()
+	_, err := output.Write(data)
+	return err
+}
+
+func (m *memory) GetMetadata(_ context.Context, id blob.ID) (blob.Metadata, error) {
+	data, ok := m.objects[id]
+	if !ok {
+		return blob.Metadata{}, blob.ErrBlobNotFound
+	}
+	return blob.Metadata{BlobID: id, Length: int64(len(data))}, nil
+}
+
+func (m *memory) PutBlob(_ context.Context, id blob.ID, data blob.Bytes, _ blob.PutOptions) error {
+	var whole bytes.Buffer
+	_, err := data.WriteTo(io.Writer(&whole))
+	m.objects[id] = whole.Bytes()
+	return err
+}
+
+func (m *memory) DeleteBlob(_ context.Context, id blob.ID) error {
+	delete(m.objects, id)
+	return nil
+}
+
+func (m *memory) ListBlobs(_ context.Context, prefix blob.ID, each func(blob.Metadata) error) error {
+	for id, data := range m.objects {
+		if strings.HasPrefix(string(id), string(prefix)) {
+			if err := each(blob.Metadata{BlobID: id, Length: int64(len(data))}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *memory) ConnectionInfo() blob.ConnectionInfo { return blob.ConnectionInfo{} }
+func (m *memory) DisplayName() string                 { return "memory" }
+
+// Skew writes an object of a few bytes and returns by how much the bucket's clock is ahead of
+// this machine's. It proves on the way that the bucket can be written to.
+func (r *Repository) Skew(ctx context.Context) (time.Duration, error) {
+	key := ownPrefix + "clock"
+	before := r.options.Now()
+	if err := r.bucket.Put(ctx, key, []byte("clock\n"), contentType); err != nil {
+		return 0, fmt.Errorf("the repository cannot be written to: %w", err)
+	}
+	after := r.options.Now()
+	found, err := r.bucket.Look(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	// The bucket's time lies between the two; many buckets tell whole seconds.
+	switch {
+	case found.Written.Before(before):
+		return -before.Sub(found.Written).Truncate(time.Second), nil
+	case found.Written.After(after):
+		return found.Written.Sub(after).Truncate(time.Second), nil
+	}
+	return 0, nil
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A tally counts what a save or a restore has done so far.
+type tally struct {
+	entries  atomic.Int64
+	reused   atomic.Int64
+	bytes    atomic.Int64 // read, or written to the disk
+	uploaded atomic.Int64
+	// of is how many entries there are; 0 while it is not known.
+	of atomic.Int64
+}
+
+// heartbeat is how often progress is told.
+const heartbeat = time.Second
+
+// tell tells how the work goes on until stop is called. estimate, which may be nil, runs
+// beside it.
+func (t *tally) tell(ctx context.Context, o Options, verb string, estimate func()) (stop func()) {
+	began := o.Now()
+	done := make(chan struct{})
+	var both sync.WaitGroup
+	if estimate != nil {
+		both.Go(estimate)
+	}
+	both.Go(func() {
+		ticker := time.NewTicker(heartbeat)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				o.Log.Info(verb, t.attributes(o.Now().Sub(began))...) //nolint:sloglint // one of three constant words
+			}
+		}
+	})
+	return func() { close(done) }
+}
+
+func (t *tally) attributes(spent time.Duration) []any {
+	entries, of, bytes := t.entries.Load(), t.of.Load(), t.bytes.Load()
+	attributes := []any{"entries", entries}
+	if of > 0 {
+		attributes = append(attributes, "of", of, "percent", min(100*entries/of, 100))
+	}
+	attributes = append(attributes, "bytes", bytes, "rate", rate(bytes, spent))
+	if n := t.uploaded.Load(); n > 0 {
+		attributes = append(attributes, "uploaded", n)
+	}
+	if of > entries && entries > 0 {
+		left := time.Duration(float64(spent) * float64(of-entries) / float64(entries))
+		attributes = append(attributes, "left", left.Round(time.Second))
+	}
+	return attributes
+}
+
+func rate(bytes int64, spent time.Duration) string {
+	return fmt.Sprintf("%.1fMB/s", float64(bytes)/1e6/max(spent.Seconds(), 0.001))
+}
+
+// estimate counts the entries of a folder. What it cannot read the save will tell.
+func (t *tally) estimate(ctx context.Context, folder string) {
+	var n int64
+	_ = filepath.WalkDir(folder, func(_ string, _ fs.DirEntry, err error) error {
+		if err == nil {
+			n++
+		}
+		return ctx.Err()
+	})
+	t.of.Store(n)
+}

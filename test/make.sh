@@ -44,6 +44,13 @@ tested() {
   "$@" -json | go run ./test/tell
 }
 
+# tested_into keeps besides what the tests log, in a file.
+tested_into() {
+  kept=$1
+  shift
+  "$@" -json | go run ./test/tell -keep "$kept"
+}
+
 quick() {
   say "generated files"; go run ./cmd/gen -check
   say "vet"; go vet ./...
@@ -67,15 +74,20 @@ modules() {
   done
 }
 
-# cluster_tests run the suites that ask for a real cluster, on an instance of their own.
-cluster_tests() {
+# one_cluster starts an instance that ends with this script.
+one_cluster() {
   instance=test-$$
   trap 'cluster down --name "$instance" || :; rm -rf "$scratch"' EXIT
   say "a real cluster"
   cluster prepare debootstrap
-  cluster up --name "$instance" --with tekton
+  cluster up --name "$instance" "$@"
   kubeconfig=$(cluster kubeconfig --name "$instance")
   export KNOWNGOOD_TEST_KUBECONFIG="$kubeconfig" KNOWNGOOD_TEST_INSTANCE="$instance"
+}
+
+# cluster_tests run the suites that ask for a real cluster, on an instance of their own.
+cluster_tests() {
+  one_cluster --with tekton
   say "whole releases of the shop"; go test -count=1 -v ./test/journey
   say "suites on the cluster"; go test -count=1 -p 1 ./pkg/... ./cmd/...
   say "the shop on the cluster"
@@ -90,12 +102,17 @@ cluster_tests() {
 
 cache() { printf '%s/knowngood' "${XDG_CACHE_HOME:-$HOME/.cache}"; }
 
-test_() {
+# needs_root says what needs it, and what does not.
+needs_root() {
   [ "$(id -u)" = 0 ] || {
-    echo "knowngood: make test starts a real Kubernetes and needs root" >&2
-    echo "hint: sudo make test, or make quick for what needs no cluster" >&2
+    echo "knowngood: make $1 starts a real Kubernetes and needs root" >&2
+    echo "hint: sudo make $1, or make quick for what needs no cluster" >&2
     exit 2
   }
+}
+
+test_() {
+  needs_root test
   quick
   modules
   cluster_tests
@@ -116,19 +133,59 @@ lint_tools() {
   }
 }
 
-lint() {
-  lint_tools
-  say "formatting"
-  unformatted=$(git ls-files '*.go' | xargs "$tools/gofumpt" -l)
-  [ -z "$unformatted" ] || { echo "not formatted: $unformatted"; exit 1; }
-  say "golangci-lint"; "$tools/golangci-lint" run ./...
-  say "linker"; go run ./test/lint
-  say "known vulnerabilities"; "$tools/govulncheck" ./cmd/... || vulnerabilities=$?
-  [ "${vulnerabilities:-0}" = 0 ] || { echo "govulncheck ended with $vulnerabilities"; exit 1; }
+# checked runs one check of lint and goes on when it fails, so that one run tells everything.
+checked() {
+  say "$1"
+  name=$1
+  shift
+  "$@" || failed="$failed${failed:+, }$name"
 }
 
+formatted() {
+  unformatted=$(git ls-files '*.go' | xargs "$tools/gofumpt" -l) || return
+  [ -z "$unformatted" ] || { echo "not formatted: $unformatted"; return 1; }
+}
+
+lint() {
+  lint_tools
+  failed=
+  checked "formatting" formatted
+  checked "golangci-lint" "$tools/golangci-lint" run ./...
+  checked "linker" go run ./test/lint linker
+  checked "lint's own tests" env KNOWNGOOD_TEST_LINTERS="$tools" go test -count=1 ./test/lint
+  checked "known vulnerabilities" go run ./test/lint vulnerabilities "$tools/govulncheck"
+  [ -z "$failed" ] || {
+    echo "knowngood: lint failed: $failed" >&2
+    exit 1
+  }
+  say "lint passed"
+}
+
+# soak runs what takes long: kills by the hundred, and the benchmarks. What they log is the new
+# test/results/soak.txt once all of it has passed. KNOWNGOOD_SOAK is how many releases are killed.
 soak() {
-  say "kills of the catalog"; KNOWNGOOD_SOAK=1 go test -count=1 -timeout 60m ./pkg/catalog ./pkg/bucket
+  needs_root soak
+  : "${KNOWNGOOD_SOAK:=100}"
+  export KNOWNGOOD_SOAK
+  result=$scratch/soak.txt
+  {
+    echo "make soak, KNOWNGOOD_SOAK=$KNOWNGOOD_SOAK KNOWNGOOD_SOAK_SEED=${KNOWNGOOD_SOAK_SEED:-1}"
+    echo "$(date -u +%Y-%m-%d), commit $(git rev-parse --short=12 HEAD)$(git diff --quiet HEAD || echo ' with changes')"
+    echo "$(nproc) cores, Linux $(uname -r), $(go version | cut -d' ' -f3)"
+  } >"$result"
+  one_cluster
+  soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket
+  soaked "kills of whole releases" -run Killed ./test/journey
+  soaked "start of the program" -run '^$' -bench Start -benchtime 50x ./cmd/knowngood
+  soaked "own share of a whole release" -run '^$' -bench Release -benchtime 5x ./test/journey
+  cp "$result" test/results/soak.txt
+  say "the result is in test/results/soak.txt"
+}
+
+soaked() {
+  say "$1" | tee -a "$result"
+  shift
+  tested_into "$result" go test -v -count=1 -timeout 5h "$@"
 }
 
 environment

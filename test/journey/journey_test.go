@@ -16,8 +16,8 @@ import (
 // instance names the cluster of test/cluster on which the journey runs.
 const instance = "KNOWNGOOD_TEST_INSTANCE"
 
-// begin opens a shop on the test cluster.
-func begin(t *testing.T) *Journey {
+// begin opens a shop in a namespace of the test cluster.
+func begin(t testing.TB, namespace string) *Journey {
 	t.Helper()
 	name := os.Getenv(instance)
 	if name == "" {
@@ -31,7 +31,7 @@ func begin(t *testing.T) *Journey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings.Work, settings.Namespace = t.TempDir(), "journey"
+	settings.Work, settings.Namespace = t.TempDir(), namespace
 	if err := settings.Own(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func begin(t *testing.T) *Journey {
 // TestTwoReleases takes the clean commit and the one with the injection through a release, on
 // real parts, while a customer asks.
 func TestTwoReleases(t *testing.T) {
-	j := begin(t)
+	j := begin(t, "journey")
 	serials := certificates(t, j)
 	if err := j.SendCustomer(t.Context()); err != nil {
 		t.Fatal(err)

@@ -56,7 +56,8 @@ func (j *Journey) Release(ctx context.Context, name string) (Result, error) {
 
 func (j *Journey) report(name string) string { return filepath.Join(j.Work, name+".sarif") }
 
-func (j *Journey) release(ctx context.Context, name string, result *Result) error {
+// command is `knowngood release` of a commit that was scanned, in its checkout.
+func (j *Journey) command(ctx context.Context, name string, more ...string) *exec.Cmd {
 	args := []string{
 		"release", "--json", "--sarif", j.report(name), "--environment", "demo", "--catalog", j.Catalog(),
 		"--kubeconfig", j.Kubeconfig, "--namespace", j.Namespace, "--timeout", "3m",
@@ -65,10 +66,15 @@ func (j *Journey) release(ctx context.Context, name string, result *Result) erro
 	if j.Context != "" {
 		args = append(args, "--context", j.Context)
 	}
-	args = append(args, "--", "sh", "-euc", j.DeployScript(name))
+	args = append(append(args, more...), "--", "sh", "-euc", j.DeployScript(name))
 	cmd := exec.CommandContext(ctx, j.program, args...)
 	cmd.Dir = j.checkout()
 	cmd.Env = j.environment("KNOWNGOOD_TOKEN="+token, "KNOWNGOOD_GITHUB_API_URL="+j.GitHub, "GITHUB_ACTIONS=")
+	return cmd
+}
+
+func (j *Journey) release(ctx context.Context, name string, result *Result) error {
+	cmd := j.command(ctx, name)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, io.MultiWriter(&stderr, j.Out)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

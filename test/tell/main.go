@@ -4,14 +4,20 @@
 // the output of each test that failed, and at the end every skipped test with the switch that
 // runs it: a test that nobody knows to be skipped is a comment. It exits 1 when a test failed,
 // and when none passed: a go command that broke says nothing.
+//
+// With -keep FILE what tests log and benchmarks measure is printed as it comes, and appended to
+// the file with the count at the end.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -24,17 +30,37 @@ type event struct {
 type test struct{ pkg, name string }
 
 func main() {
-	failed, err := tell(os.Stdin, os.Stdout)
+	keep := flag.String("keep", "", "file to append what tests log and benchmarks measure to")
+	flag.Parse()
+	failed, err := run(*keep)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tell:", err)
-		os.Exit(1)
 	}
-	if failed {
+	if failed || err != nil {
 		os.Exit(1)
 	}
 }
 
-func tell(in io.Reader, out io.Writer) (failed bool, err error) {
+func run(keep string) (failed bool, err error) {
+	if keep == "" {
+		return tell(os.Stdin, os.Stdout, nil)
+	}
+	file, err := os.OpenFile(keep, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return true, err
+	}
+	failed, err = tell(os.Stdin, os.Stdout, file)
+	return failed, errors.Join(err, file.Close())
+}
+
+// Lines worth keeping: what a test logged, and what a benchmark measured.
+var (
+	logged   = regexp.MustCompile(`^\s+\w+_test\.go:\d+: `)
+	measured = regexp.MustCompile(`^(Benchmark\S+)?\s+\d+\s.* ns/op`)
+)
+
+// tell reads the events. kept, unless it is nil, takes the lines worth keeping.
+func tell(in io.Reader, out, kept io.Writer) (failed bool, err error) {
 	output := map[test]*strings.Builder{}
 	var skipped []string
 	passed, broken := 0, 0
@@ -53,6 +79,13 @@ func tell(in io.Reader, out io.Writer) (failed bool, err error) {
 				output[at] = &strings.Builder{}
 			}
 			output[at].WriteString(e.Output)
+			figure := measured.MatchString(e.Output)
+			if figure {
+				passed++
+			}
+			if kept != nil && (figure || logged.MatchString(e.Output)) {
+				fmt.Fprint(io.MultiWriter(out, kept), e.Output)
+			}
 		case "pass":
 			if e.Test == "" {
 				fmt.Fprintf(out, "ok    %-60s %6.1f s\n", e.Package, e.Elapsed)
@@ -77,7 +110,11 @@ func tell(in io.Reader, out io.Writer) (failed bool, err error) {
 	if len(skipped) > 0 {
 		fmt.Fprintf(out, "\nskipped, with the switch that runs it:\n  %s\n", strings.Join(skipped, "\n  "))
 	}
-	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", passed, broken, len(skipped))
+	count := fmt.Sprintf("%d passed, %d failed, %d skipped\n", passed, broken, len(skipped))
+	fmt.Fprint(out, count)
+	if kept != nil {
+		fmt.Fprint(kept, count)
+	}
 	return failed || passed == 0, lines.Err()
 }
 

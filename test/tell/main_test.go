@@ -17,7 +17,7 @@ func TestTell(t *testing.T) {
 {"Action":"fail","Package":"q","Test":"TestC"}
 `
 	var out strings.Builder
-	failed, err := tell(strings.NewReader(stream), &out)
+	failed, err := tell(strings.NewReader(stream), &out, nil)
 	if err != nil || !failed {
 		t.Errorf("failed %t, %v", failed, err)
 	}
@@ -26,10 +26,29 @@ func TestTell(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}
 	}
-	if failed, _ := tell(strings.NewReader(strings.SplitAfter(stream, "1.5}\n")[0]), &out); failed {
+	if failed, _ := tell(strings.NewReader(strings.SplitAfter(stream, "1.5}\n")[0]), &out, nil); failed {
 		t.Error("a skipped test is a failure")
 	}
-	if failed, _ := tell(strings.NewReader(""), &out); !failed {
+	if failed, _ := tell(strings.NewReader(""), &out, nil); !failed {
 		t.Error("silence is a success")
+	}
+}
+
+func TestWhatIsKept(t *testing.T) {
+	t.Parallel()
+	const stream = `{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:7: 100 kills\n"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"BenchmarkB","Output":"BenchmarkB\n"}
+{"Action":"output","Package":"p","Test":"BenchmarkB","Output":"BenchmarkB-2 \t       3\t  52000 ns/op\t 12.1 cpu-ms/start\n"}
+{"Action":"pass","Package":"p","Elapsed":1.5}
+`
+	var out, kept strings.Builder
+	if failed, err := tell(strings.NewReader(stream), &out, &kept); failed || err != nil {
+		t.Errorf("failed %t, %v", failed, err)
+	}
+	want := "    a_test.go:7: 100 kills\nBenchmarkB-2 \t       3\t  52000 ns/op\t 12.1 cpu-ms/start\n2 passed, 0 failed, 0 skipped\n"
+	if kept.String() != want {
+		t.Errorf("kept\n%s\nwant\n%s", &kept, want)
 	}
 }

@@ -107,6 +107,22 @@ func fit(text string, limit int) string {
 	return text
 }
 
+// fitFront returns the end of text, at most limit columns wide.
+func fitFront(text string, limit int) string {
+	if columns(text) <= limit {
+		return text
+	}
+	used, at := 1, len(text)
+	for at > 0 {
+		r, size := utf8.DecodeLastRuneInString(text[:at])
+		if used += runeColumns(r); used > limit {
+			break
+		}
+		at -= size
+	}
+	return "…" + text[at:]
+}
+
 // pad returns text filled with blanks, or cut, to exactly limit columns.
 func pad(text string, limit int) string {
 	text = fit(text, limit)

@@ -7,6 +7,9 @@ import "strings"
 // pageWidth is how wide text for a terminal is, in columns.
 const pageWidth = 80
 
+// labelWidth is where text that has a label begins, in columns.
+const labelWidth = 18
+
 // A page is text for a terminal. Every line of it is clean, defused and at most 80 columns wide,
 // whatever is put on it.
 type page struct{ lines []string }
@@ -34,13 +37,12 @@ func (p *page) blank() {
 
 // field adds text after a label, wrapped; the lines after the first stand below the text.
 func (p *page) field(label, text string) {
-	const indent = 18
-	lines := wrap(text, pageWidth-indent)
+	lines := wrap(text, pageWidth-labelWidth)
 	for i, line := range lines {
 		if i > 0 {
 			label = ""
 		}
-		p.line(pad(label, indent-1) + " " + line)
+		p.line(pad(label, labelWidth-1) + " " + line)
 	}
 }
 

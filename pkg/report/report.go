@@ -3,6 +3,8 @@
 // Package report turns what a run left into what people read: Markdown for a pull request and
 // for a job's summary, plain text for a terminal or a log, and the one line of a commit status.
 //
+// For other machines it writes a decision as JUnit XML and as GitLab's SAST report.
+//
 // The one idea: text from scanners, commits and clusters is hostile, and this package is the
 // only place where it is made harmless. Markdown that leaves it holds no live HTML, link, image,
 // mention or reference but its own; text that leaves it holds no control character and no
@@ -39,6 +41,8 @@ type Options struct {
 	Record string
 	// Notes tell what the reader should know of this report, e.g. what could not be written.
 	Notes []string
+	// Source returns the line of the source at a place, for Text alone; nil, or "", is none.
+	Source func(release.Location) string
 	// Limit is the most bytes that the text may have; 0 is the limit of the place.
 	Limit int
 	// Unverified is true for a record that nobody vouches for, such as one of a fork's run. Only

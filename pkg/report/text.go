@@ -37,7 +37,7 @@ func Text(record release.Record, options Options) string {
 	}
 	p.problems(s.record.Entries)
 	if s.gate != nil && s.gate.Decision != nil {
-		p.decision(s.gate.Decision)
+		p.decision(s.gate.Decision, options)
 	}
 	if e := s.record.Last("snapshot"); e != nil && e.Protection != nil {
 		p.snapshots(e.Protection, record.Commit)

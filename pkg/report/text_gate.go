@@ -10,7 +10,7 @@ import (
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-func (p *page) decision(d *release.Decision) {
+func (p *page) decision(d *release.Decision, options Options) {
 	p.blank()
 	if d.Outcome != release.Pass {
 		reasons := whys(d)
@@ -22,7 +22,7 @@ func (p *page) decision(d *release.Decision) {
 			p.field("  why", cut(Clean(oneLine(reason)), errorLength))
 		}
 	}
-	p.findings(d)
+	p.findings(d, options)
 	p.blank()
 	for i, s := range d.Scans {
 		if i == textItems {
@@ -42,42 +42,66 @@ func (p *page) decision(d *release.Decision) {
 	p.field("  policy", Clean(d.Policy))
 }
 
-func (p *page) findings(d *release.Decision) {
-	block := blocking(d)
-	for i, j := range block {
-		if i == textFindings {
-			p.field("", fmt.Sprintf("and %s more", thousands(len(block)-i)))
-			break
+// Widths of the table of findings, in columns: how bad, where, which rule.
+const (
+	placeWidth = 38
+	ruleWidth  = pageWidth - labelWidth - placeWidth - 1
+)
+
+func (p *page) findings(d *release.Decision, options Options) {
+	shown := map[release.Verb]int{}
+	known := map[string]bool{} // rules whose help was named
+	for _, j := range d.Judgements {
+		shown[j.Verb]++
+		switch {
+		case j.Verb == release.Block && shown[j.Verb] <= textFindings:
+			p.tableHead(shown[release.Block] + shown[release.Notice])
+			p.tableRow("✗", j.Finding)
+			p.finding(j, options, known)
+		case j.Verb == release.Notice && shown[j.Verb] <= textNotices:
+			p.tableHead(shown[release.Block] + shown[release.Notice])
+			p.tableRow("!", j.Finding)
+			p.source(j.Finding, options)
 		}
-		p.blank()
-		p.finding("✗ blocks", j)
 	}
 	p.blank()
-	counts := map[release.Verb]int{}
-	for _, j := range d.Judgements {
-		counts[j.Verb]++
-		if j.Verb == release.Notice && counts[j.Verb] <= textNotices {
-			p.field("! notice", gravityText(j.Finding)+"  "+placeText(j.Finding.Location)+"  "+Clean(j.Finding.Rule))
-		}
-	}
-	if n := counts[release.Notice] - textNotices; n > 0 {
-		p.field("", fmt.Sprintf("and %s more", thousands(n)))
-	}
 	var rest []string
-	if n := counts[release.Waive]; n > 0 {
-		rest = append(rest, thousands(n)+" waived")
-	}
-	if n := counts[release.Allow]; n > 0 {
-		rest = append(rest, thousands(n)+" allowed")
+	for _, more := range []struct {
+		n    int
+		word string
+	}{
+		{shown[release.Block] - textFindings, "more that block"}, {shown[release.Notice] - textNotices, "more noticed"},
+		{shown[release.Waive], "waived"}, {shown[release.Allow], "allowed"},
+	} {
+		if more.n > 0 {
+			rest = append(rest, thousands(more.n)+" "+more.word)
+		}
 	}
 	if len(rest) > 0 {
 		p.field("  besides", strings.Join(rest, ", "))
 	}
 }
 
-func (p *page) finding(label string, j release.Judgement) {
+// tableHead begins the table before its first row.
+func (p *page) tableHead(row int) {
+	if row != 1 {
+		return
+	}
+	p.blank()
+	p.line(pad("  how bad", labelWidth) + pad("where", placeWidth) + " rule")
+}
+
+// tableRow is one finding in one line. Of a path and of a rule the end tells most.
+func (p *page) tableRow(mark string, f release.Finding) {
+	where := fitFront(placeText(f.Location), placeWidth)
+	p.line(pad(mark+" "+gravityText(f), labelWidth-1) + " " + pad(where, placeWidth) + " " + fitFront(Clean(f.Rule), ruleWidth))
+}
+
+// finding tells what there is to know of a finding below its row.
+func (p *page) finding(j release.Judgement, options Options, known map[string]bool) {
 	f := j.Finding
-	p.field(label, gravityText(f)+"  "+placeText(f.Location))
+	p.source(f, options)
+	p.field("", cut(Clean(messageOf(f)), messageLength))
 	facts := []string{strings.TrimSpace(cut(Clean(f.Tool), nameLength) + " " + cut(Clean(f.Rule), nameLength))}
 	for i, number := range f.CWE {
 		if i == 3 {
@@ -89,9 +113,23 @@ func (p *page) finding(label string, j release.Judgement) {
 		facts = append(facts, "new")
 	}
 	p.field("", strings.Join(facts, ", "))
-	p.field("", cut(Clean(messageOf(f)), messageLength))
 	if j.Because != "" {
 		p.field("", "("+cut(Clean(j.Because), messageLength)+")")
+	}
+	if help := webAddress(f.Help); help != "" && !known[f.Tool+"\x00"+f.Rule] {
+		known[f.Tool+"\x00"+f.Rule] = true
+		p.field("", help)
+	}
+	p.blank()
+}
+
+// source shows the line of the source, never that of a secret.
+func (p *page) source(f release.Finding, options Options) {
+	if options.Source == nil || f.Secret || f.Location.Path == "" || f.Location.Line < 1 {
+		return
+	}
+	if line := Clean(options.Source(f.Location)); line != "" {
+		p.line(strings.Repeat(" ", labelWidth) + "> " + line)
 	}
 }
 

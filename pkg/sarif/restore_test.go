@@ -37,7 +37,7 @@ func TestFingerprintsSurviveWriting(t *testing.T) {
 			want = append(want, identity{f.Fingerprint, f.Likeness})
 		}
 		var written bytes.Buffer
-		if err := sarif.Write(&written, d); err != nil {
+		if err := sarif.Write(&written, d, sarif.Comparison); err != nil {
 			t.Fatal(err)
 		}
 		again, err := sarif.Read(&written, "out.sarif", sarif.Options{})

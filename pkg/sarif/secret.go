@@ -144,6 +144,9 @@ var tokenPrefixes = []struct {
 	{"AGE-SECRET-KEY-", 30}, {"hvs.", 20}, {"lin_api_", 30}, {"sq0csp-", 20}, {"eyJ", 40},
 }
 
+// Mask takes out of any text what is a secret by its form, as Read does with what it keeps.
+func Mask(text string) string { return mask(text) }
+
 // mask takes out of any text what is a secret by its form: well-known tokens, private keys,
 // and passwords in URLs.
 func mask(text string) string {

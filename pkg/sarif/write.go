@@ -3,160 +3,259 @@
 package sarif
 
 import (
+	"bytes"
 	"cmp"
-	"crypto/sha256"
+	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/owenrumney/go-sarif/v2/sarif"
 
+	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-// fingerprintName is the partial fingerprint under which our own stands in what Write writes.
-const fingerprintName = "knowngood/v1"
+// What GitHub's code scanning takes of one file.
+const (
+	maxRuns        = 20
+	maxResults     = 25_000
+	maxRules       = 25_000
+	maxTags        = 10
+	maxDescription = 1024
+	maxPacked      = 10 << 20
 
-// likenessName is the one under which the finding's likeness stands.
-const likenessName = "knowngoodLikeness/v1"
+	// maxMessage is our own: a message of that length has said what it has to say.
+	maxMessage = 8 << 10
+)
 
-// Write writes a decision as SARIF 2.1.0: a run for each scan whose results count, with the
-// baseline's states, with waivers as external suppressions, and with the score of each rule as
-// GitHub reads it. Each run has an id of its own, because GitHub refuses two runs of one tool
-// and category. Findings that only the baseline had stand as absent in their tool's first run.
-func Write(w io.Writer, d release.Decision) error {
-	report, err := sarif.New(sarif.Version210)
-	if err != nil {
-		return fmt.Errorf("write SARIF: %w", err)
+// errTooLarge is a decision that does not fit into one file for GitHub.
+var errTooLarge = errors.New("more than GitHub takes in one file")
+
+// A Form says for whom a decision is written.
+type Form int
+
+// Forms.
+const (
+	// Upload is for GitHub's code scanning, which heeds neither baselines nor suppressions:
+	// findings that are absent are left out, and what does not block is a warning at most, or
+	// GitHub's own check would fail where the policy does not.
+	Upload Form = iota
+	// Comparison is for tools that heed them: with the findings that only the baseline had, as
+	// absent ones in their tool's first run, and with the levels of the scanners.
+	Comparison
+)
+
+// Write writes a decision as SARIF 2.1.0 within GitHub's limits: a run for each scan whose
+// results count, with the baseline's states, with waivers as external suppressions, and with
+// the score of each rule as GitHub reads it.
+//
+// Each run has a category of its own below "knowngood/", because GitHub refuses two runs of one
+// tool and category, and because the upload must not take the place of the scanner's own. Of
+// more findings than GitHub takes the worst are written, and the run says that it is not whole.
+func Write(w io.Writer, d release.Decision, form Form) error {
+	if form == Upload {
+		d.Judgements = forUpload(d.Judgements)
 	}
-	for i, scan := range d.Scans {
-		if scan.Completeness == release.ScanAbsent || scan.Completeness == release.ScanUnusable {
+	runs, err := divide(d)
+	if err != nil {
+		return err
+	}
+	for most := maxResults; ; most /= 2 {
+		text, packed, err := encode(d, runs, most)
+		if err != nil {
+			return fmt.Errorf("write SARIF: %w", err)
+		}
+		if packed > maxPacked && most > 1 {
 			continue
 		}
-		report.AddRun(runOf(d, i, scan))
+		if packed > maxPacked {
+			return fmt.Errorf("write SARIF: %d bytes when packed: %w", packed, errTooLarge)
+		}
+		_, err = w.Write(text)
+		return err
 	}
-	if err := report.PrettyWrite(w); err != nil {
-		return fmt.Errorf("write SARIF: %w", err)
-	}
-	return nil
 }
 
-func runOf(d release.Decision, at int, scan release.ScanSummary) *sarif.Run {
-	run := sarif.NewRun(*sarif.NewSimpleTool(scan.Tool))
-	if scan.Version != "" {
-		run.Tool.Driver.Version = &scan.Version
+func forUpload(judgements []release.Judgement) []release.Judgement {
+	var all []release.Judgement
+	for _, j := range judgements {
+		if j.Finding.Baseline == release.BaselineAbsent {
+			continue
+		}
+		if j.Verb != release.Block && j.Finding.Level == release.LevelError {
+			j.Finding.Level = release.LevelWarning
+		}
+		all = append(all, j)
 	}
-	id := fmt.Sprintf("%s/%d", cmp.Or(scan.Category, "knowngood-"+scan.Tool), at)
-	run.AutomationDetails = sarif.NewRunAutomationDetails().WithID(id)
-	success := scan.Completeness != release.ScanIncomplete
-	run.Invocations = []*sarif.Invocation{{ExecutionSuccessful: &success}}
+	return all
+}
+
+// encode returns the file, and how large it is when packed as the upload packs it.
+func encode(d release.Decision, runs []part, most int) (text []byte, packed int, err error) {
+	report, err := sarif.New(sarif.Version210)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, run := range runs {
+		report.AddRun(run.build(d, most))
+	}
+	var file, zipped bytes.Buffer
+	if err := report.PrettyWrite(&file); err != nil {
+		return nil, 0, err
+	}
+	if file.Len() <= maxPacked {
+		return file.Bytes(), file.Len(), nil
+	}
+	packer := gzip.NewWriter(&zipped)
+	if _, err := packer.Write(file.Bytes()); err != nil {
+		return nil, 0, err
+	}
+	if err := packer.Close(); err != nil {
+		return nil, 0, err
+	}
+	return file.Bytes(), zipped.Len(), nil
+}
+
+// A part is what becomes one run: scans of one tool, and the places of their judgements.
+type part struct {
+	category   string
+	scans      []release.ScanSummary
+	judgements []int
+}
+
+// divide says which scans make which run: each its own or, where those are more than GitHub
+// takes, the scans of a tool together.
+func divide(d release.Decision) ([]part, error) {
+	var usable []int
+	for i, scan := range d.Scans {
+		if scan.Completeness != release.ScanAbsent && scan.Completeness != release.ScanUnusable {
+			usable = append(usable, i)
+		}
+	}
+	key := func(i int) string { return strconv.Itoa(i) }
+	if len(usable) > maxRuns {
+		key = func(i int) string { return d.Scans[i].Tool }
+	}
+	var parts []part
+	places, firsts := map[string]int{}, map[string]int{}
+	for _, i := range usable {
+		scan := d.Scans[i]
+		at, known := places[key(i)]
+		if !known {
+			at = len(parts)
+			places[key(i)] = at
+			parts = append(parts, part{})
+		}
+		if _, known := firsts[scan.Tool]; !known {
+			firsts[scan.Tool] = at
+		}
+		parts[at].scans = append(parts[at].scans, scan)
+	}
+	if len(parts) > maxRuns {
+		err := fmt.Errorf("write SARIF: runs of %d tools: %w, which is %d", len(parts), errTooLarge, maxRuns)
+		return nil, fault.Hint(err, "write the findings of some of the tools to a file of their own")
+	}
+	for i := range d.Judgements {
+		at, known := firsts[d.Judgements[i].Finding.Tool]
+		if scan := d.Judgements[i].Scan; scan >= 0 && scan < len(d.Scans) {
+			at, known = places[key(scan)]
+		}
+		if known {
+			parts[at].judgements = append(parts[at].judgements, i)
+		}
+	}
+	name(parts)
+	return parts, nil
+}
+
+// name gives each part a category that no other has. It is made of what stays the same from
+// one commit to the next, because GitHub follows a finding within its category.
+func name(parts []part) {
+	taken := map[string]bool{}
+	for i := range parts {
+		scan := parts[i].scans[0]
+		base := "knowngood/" + cmp.Or(strings.Trim(scan.Category, "/"), strings.ReplaceAll(scan.Tool, "/", "-"), "scan")
+		category := base
+		for n := 2; taken[strings.ToLower(category)]; n++ {
+			category = fmt.Sprintf("%s-%d", base, n)
+		}
+		taken[strings.ToLower(category)] = true
+		parts[i].category = category
+	}
+}
+
+func (p part) build(d release.Decision, most int) *sarif.Run {
+	first := p.scans[0]
+	run := sarif.NewRun(*sarif.NewSimpleTool(cmp.Or(first.Tool, "unknown")))
+	if first.Version != "" {
+		run.Tool.Driver.Version = &first.Version
+	}
+	run.AutomationDetails = sarif.NewRunAutomationDetails().WithID(p.category + "/")
 	run.Results = []*sarif.Result{}
-	rules := map[string]uint{}
-	for _, rule := range scan.Rules {
-		ruleOf(run, rules, rule, nil)
-	}
-	for _, j := range d.Judgements {
-		if j.Scan == at || (j.Scan < 0 && firstOf(d.Scans, j.Finding.Tool) == at) {
-			index := ruleOf(run, rules, j.Finding.Rule, &j.Finding)
+	rules := &ruleList{run: run, places: map[string]uint{}}
+	states := p.states(d)
+	for i, at := range p.judgements {
+		j := d.Judgements[at]
+		if len(run.Results) == most {
+			run.Invocations = append(run.Invocations, ended(true,
+				fmt.Sprintf("%d findings are not in this file: GitHub takes %d of a run", len(p.judgements)-i, most)))
+			break
+		}
+		if !states {
+			if j.Finding.Baseline == release.BaselineAbsent {
+				continue
+			}
+			j.Finding.Baseline = ""
+		}
+		if index, ok := rules.add(j.Finding.Rule, &j.Finding); ok {
 			run.AddResult(resultOf(j, index))
 		}
+	}
+	for _, scan := range p.scans {
+		for _, rule := range scan.Rules {
+			rules.add(rule, nil)
+		}
+		if scan.Completeness != release.ScanUnknown {
+			run.Invocations = append(run.Invocations, ended(scan.Completeness == release.ScanIncomplete, scan.Notes...))
+		}
+	}
+	if rules.left > 0 {
+		run.Invocations = append(run.Invocations, ended(true,
+			fmt.Sprintf("%d rules or their findings are not in this file: GitHub takes %d of a run", rules.left, maxRules)))
 	}
 	return run
 }
 
-func firstOf(scans []release.ScanSummary, tool string) int {
-	return slices.IndexFunc(scans, func(s release.ScanSummary) bool { return s.Tool == tool })
+// states tells whether every result has a baseline state: SARIF wants that of all or none.
+func (p part) states(d release.Decision) bool {
+	return !slices.ContainsFunc(p.judgements, func(at int) bool { return d.Judgements[at].Finding.Baseline == "" })
 }
 
-// ruleOf adds a rule once. A rule takes the highest score of its findings: GitHub reads the
-// score of the rule, and lower ones must not hide a worse finding.
-func ruleOf(run *sarif.Run, rules map[string]uint, id string, f *release.Finding) uint {
-	index, known := rules[id]
-	if !known {
-		index = uint(len(run.Tool.Driver.Rules))
-		rules[id] = index
-		text := cmp.Or(id, "a rule without a name")
-		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, &sarif.ReportingDescriptor{
-			ID: text, ShortDescription: sarif.NewMultiformatMessageString(text),
-		})
+// ended says how a scan ended. GitHub refuses a run that was not successful, so one that is
+// not whole says so by a notification of level error, as CodeQL does.
+func ended(lacking bool, notes ...string) *sarif.Invocation {
+	success := true
+	said := &sarif.Invocation{ExecutionSuccessful: &success}
+	if !lacking {
+		return said
 	}
-	rule := run.Tool.Driver.Rules[index]
-	if f == nil {
-		return index
+	if len(notes) == 0 {
+		notes = []string{"the scan is not complete"}
 	}
-	if f.Help != "" && rule.HelpURI == nil {
-		rule.HelpURI = &f.Help
+	for _, note := range notes {
+		said.ToolExecutionNotifications = append(said.ToolExecutionNotifications,
+			sarif.NewNotification().WithLevel("error").WithTextMessage(cutText(note, maxMessage)))
 	}
-	if f.Score != nil {
-		text := strconv.FormatFloat(*f.Score, 'f', 1, 64)
-		if before, ok := rule.Properties["security-severity"].(string); !ok || higher(text, before) {
-			rule.Properties = sarif.Properties{"security-severity": text, "tags": []string{"security"}}
-		}
-	}
-	return index
+	return said
 }
 
-func higher(a, b string) bool {
-	x, errX := strconv.ParseFloat(a, 64)
-	y, errY := strconv.ParseFloat(b, 64)
-	return errX == nil && (errY != nil || x > y)
-}
-
-func resultOf(j release.Judgement, rule uint) *sarif.Result {
-	f := j.Finding
-	id, level := cmp.Or(f.Rule, "a rule without a name"), string(f.Level)
-	result := sarif.NewRuleResult(id).WithLevel(level).WithMessage(sarif.NewTextMessage(cmp.Or(f.Message, id)))
-	result.RuleIndex = &rule
-	if f.Kind != "" && f.Kind != release.KindFail {
-		kind := string(f.Kind)
-		result.Kind = &kind
+func cutText(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	if f.Fingerprint != "" && !f.Secret {
-		result.PartialFingerprints = map[string]any{fingerprintName: f.Fingerprint}
-		if f.Likeness != "" {
-			result.PartialFingerprints[likenessName] = f.Likeness
-		}
-	}
-	if f.Baseline != "" {
-		state := string(f.Baseline)
-		result.BaselineState = &state
-	}
-	if f.Location.Path != "" {
-		result.Locations = []*sarif.Location{locationOf(f.Location)}
-	}
-	for _, s := range f.Suppressions {
-		result.Suppressions = append(result.Suppressions, suppressionOf(f, s.Kind, s.Status, s.Justification))
-	}
-	if j.Verb == release.Waive {
-		result.Suppressions = append(result.Suppressions,
-			suppressionOf(f, release.SuppressionExternal, release.SuppressionAccepted, j.Because))
-	}
-	return result
-}
-
-func locationOf(l release.Location) *sarif.Location {
-	place := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation((&url.URL{Path: l.Path}).String()))
-	if l.Line > 0 {
-		region := sarif.NewRegion().WithStartLine(l.Line)
-		if l.Column > 0 {
-			region.WithStartColumn(l.Column)
-		}
-		if l.EndLine >= l.Line {
-			region.WithEndLine(l.EndLine)
-		}
-		place.WithRegion(region)
-	}
-	return sarif.NewLocationWithPhysicalLocation(place)
-}
-
-// suppressionOf sets every field: the library writes null for those that are not set, and
-// the schema allows none. The guid is made of the finding, so that the same decision is the
-// same file.
-func suppressionOf(f release.Finding, kind, status, justification string) *sarif.Suppression {
-	sum := sha256.Sum256([]byte(f.Tool + "\x00" + f.Rule + "\x00" + f.Fingerprint + "\x00" + f.Location.Path + "\x00" + kind))
-	guid := fmt.Sprintf("%x-%x-5%03x-8%03x-%x", sum[0:4], sum[4:6], int(sum[6])<<4|int(sum[7])>>4, int(sum[8])<<4|int(sum[9])>>4, sum[10:16])
-	return sarif.NewSuppression(kind).WithStatus(status).WithGuid(guid).
-		WithLocation(sarif.NewLocation()).WithJustifcation(cmp.Or(justification, "no justification given"))
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }

@@ -45,7 +45,7 @@ func (g *Gate) Run(ctx context.Context, run *Run) error {
 		if e.Decision != nil {
 			shown := *e
 			conclude(&shown, err, run.Now())
-			run.Tell(report.Entry(shown))
+			run.Tell(report.Text(recordOf(shown), report.Options{Source: sourceOf(ctx, run)}))
 		}
 		return err
 	})
@@ -56,7 +56,7 @@ type gating struct {
 	sarif    []string
 	baseline string
 	mode     string
-	out      string
+	out      out
 }
 
 func (g *gating) declare(set *step.Set) {
@@ -66,7 +66,7 @@ func (g *gating) declare(set *step.Set) {
 	set.Text(&g.mode, "mode", "",
 		"enforce, or audit, in which findings only warn; empty uses the policy's, which is enforce unless it says otherwise.",
 		step.Choices(string(release.Enforce), string(release.Audit)))
-	set.Text(&g.out, "sarif-out", "", "SARIF file to write: all findings with the baseline's states and the waivers, for GitHub's upload.")
+	g.out.declare(set)
 	set.Output("decision", "pass, warn or fail.")
 	set.Output("risk", "How much is at stake when the commit ships: none, low, medium, high or critical.")
 	set.Output("findings", "How many findings the scans hold.")
@@ -77,6 +77,10 @@ func (g *gating) declare(set *step.Set) {
 // fault.GateClosed; everything else that goes wrong with a file makes the decision fail, so
 // that the record shows it. Wrong globs and policies are errors of usage without a decision.
 func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry) error {
+	outs, err := g.out.prepare(run.Dir, append([]string{g.baseline}, g.sarif...))
+	if err != nil {
+		return err
+	}
 	rules, err := loadPolicy(run, s.config)
 	if err != nil {
 		return err
@@ -104,28 +108,11 @@ func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry
 		Commit: e.Commit, Head: e.Head, Now: run.Now(), Mode: release.Mode(g.mode),
 	})
 	e.Decision = &decision
-	return errors.Join(closed(decision), handOn(run, decision), g.write(run, decision))
-}
-
-// write writes the decision as SARIF, whole or not at all: who uploads the file must not
-// upload half of it.
-func (g *gating) write(run *Run, d release.Decision) error {
-	if g.out == "" {
-		return nil
-	}
-	path := within(run.Dir, g.out)
-	draft, err := os.CreateTemp(filepath.Dir(path), ".knowngood-*.sarif")
-	if err != nil {
-		return fmt.Errorf("sarif-out: %w", err)
-	}
-	defer os.Remove(draft.Name())
-	if err := errors.Join(sarif.Write(draft, d), draft.Chmod(0o644), draft.Close()); err != nil {
-		return fmt.Errorf("sarif-out %s: %w", g.out, err)
-	}
-	if err := os.Rename(draft.Name(), path); err != nil {
-		return fmt.Errorf("sarif-out: %w", err)
-	}
-	return nil
+	err = closed(decision)
+	shown := *e
+	shown.Format = release.Format
+	conclude(&shown, err, run.Now())
+	return errors.Join(err, handOn(run, decision), writeOut(outs, shown))
 }
 
 // standardConfig is read where no other file is named, if it exists.

@@ -161,8 +161,45 @@ lint() {
   say "lint passed"
 }
 
-# soak runs what takes long: kills by the hundred, and the benchmarks. What they log is the new
-# test/results/soak.txt once all of it has passed. KNOWNGOOD_SOAK is how many releases are killed.
+# descriptions holds what the tests take for GitHub's description of its API against what GitHub
+# publishes.
+descriptions() {
+  command -v npm >/dev/null 2>&1 || { echo "SKIPPED: no npm to take GitHub's descriptions with"; return 0; }
+  source=$(sed -n 's/^const Source = "\(.*\)"$/\1/p' test/github/contract/contract.go)
+  taken=$(cache)/openapi/${source##*@}
+  for reduced in test/github/contract/testdata/*.json; do
+    name=${reduced##*/}
+    [ -f "$taken/$name" ] || {
+      [ -d "$scratch/openapi" ] || {
+        mkdir -p "$scratch/openapi" "$taken"
+        npm pack --silent --pack-destination "$scratch/openapi" "$source" >/dev/null
+      }
+      tar xzf "$scratch"/openapi/*.tgz -C "$scratch/openapi" "package/generated/$name"
+      mv "$scratch/openapi/package/generated/$name" "$taken/"
+    }
+    go run ./test/github/contract/reduce "$taken/$name" >"$scratch/$name"
+    cmp "$scratch/$name" "$reduced"
+    echo "$name is as $source has it"
+  done
+}
+
+# gitea sets built to where a Gitea lies, built where it is not yet, or to "" where it cannot be.
+gitea() {
+  built=$(cache)/gitea/$(cksum <test/tools/gitea/go.sum | cut -d' ' -f1)
+  [ ! -x "$built/gitea" ] || return 0
+  command -v cc >/dev/null 2>&1 || { echo "SKIPPED: no C compiler, which Gitea's SQLite needs"; built=; return 0; }
+  echo "building Gitea, once: about seven minutes of CPU time"
+  mkdir -p "$built/static"
+  CGO_ENABLED=1 go -C test/tools/gitea build -tags "sqlite sqlite_unlock_notify" -ldflags "-s -w" -o "$scratch/gitea" code.gitea.io/gitea
+  files=$(go -C test/tools/gitea list -m -f '{{.Dir}}' code.gitea.io/gitea)
+  for part in templates options public; do cp -R "$files/$part" "$built/static/"; done
+  chmod -R u+w "$built/static"
+  mv "$scratch/gitea" "$built/gitea"
+}
+
+# soak runs what takes long: a real Gitea, kills by the hundred, and the benchmarks. What they log
+# is the new test/results/soak.txt once all of it has passed. KNOWNGOOD_SOAK is how many releases
+# are killed.
 soak() {
   needs_root soak
   : "${KNOWNGOOD_SOAK:=100}"
@@ -173,6 +210,12 @@ soak() {
     echo "$(date -u +%Y-%m-%d), commit $(git rev-parse --short=12 HEAD)$(git diff --quiet HEAD || echo ' with changes')"
     echo "$(nproc) cores, Linux $(uname -r), $(go version | cut -d' ' -f3)"
   } >"$result"
+  say "GitHub's descriptions of its API"; descriptions
+  say "a Gitea"; gitea
+  if [ -n "$built" ]; then
+    export KNOWNGOOD_TEST_GITEA="$built"
+    soaked "reports on a real Gitea" ./test/gitea
+  fi
   one_cluster
   soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket
   soaked "kills of whole releases" -run Killed ./test/journey

@@ -155,7 +155,19 @@ func Server(api string) string {
 	if host, ok := strings.CutPrefix(base.Host, "api."); ok && strings.HasSuffix(host, ".ghe.com") {
 		return "https://" + host
 	}
-	return base.Scheme + "://" + base.Host
+	path := strings.TrimSuffix(base.Path, "/")
+	for _, version := range []string{"/api/v3", giteaPath} { // Gitea may live below a path
+		path = strings.TrimSuffix(path, version)
+	}
+	return base.Scheme + "://" + base.Host + path
+}
+
+const giteaPath = "/api/v1"
+
+// Gitea tells whether an API is Gitea's or Forgejo's, by its address.
+func Gitea(api string) bool {
+	base, err := baseOf(api)
+	return err == nil && strings.HasSuffix(base.Path, giteaPath+"/")
 }
 
 // Sentinels for branching. An error of this package wraps at most one of them.

@@ -165,10 +165,14 @@ func TestServer(t *testing.T) {
 		"https://ghes.acme.example/api/v3": "https://ghes.acme.example",
 		"https://api.acme.ghe.com":         "https://acme.ghe.com",
 		"http://127.0.0.1:3000/api/v1":     "http://127.0.0.1:3000",
+		"https://acme.example/git/api/v1/": "https://acme.example/git",
 		"nonsense":                         "",
 	} {
 		if got := pullrequest.Server(api); got != want {
 			t.Errorf("Server(%q) = %q, want %q", api, got, want)
+		}
+		if pullrequest.Gitea(api) != strings.Contains(api, "/api/v1") {
+			t.Errorf("Gitea(%q) = %t", api, pullrequest.Gitea(api))
 		}
 	}
 }

@@ -22,13 +22,17 @@ var (
 // links knows the addresses of one commit of one repository; "" where one is not known.
 type links struct {
 	base   string // of the repository, without a slash at the end
+	source string // what a commit's pages of the source have between base and commit
 	commit release.Commit
 	run    string
 }
 
-func linksOf(record release.Record, server string) links {
-	l := links{commit: record.Commit, run: webAddress(record.RunURL)}
-	if base := webAddress(server); base != "" && repositoryForm.MatchString(record.Repository) {
+func linksOf(record release.Record, options Options) links {
+	l := links{commit: record.Commit, run: webAddress(record.RunURL), source: "/blob/"}
+	if options.Gitea {
+		l.source = "/src/commit/"
+	}
+	if base := webAddress(options.Server); base != "" && repositoryForm.MatchString(record.Repository) {
 		l.base = strings.TrimRight(base, "/") + "/" + record.Repository
 	}
 	if _, err := release.ParseCommit(string(record.Commit)); err != nil {
@@ -54,7 +58,7 @@ func (l links) of(place release.Location) string {
 		// "@" and "&" are allowed in a path; percent signs keep Markdown from seeing more in them.
 		segments[i] = strings.NewReplacer("&", "%26", "@", "%40", "$", "%24").Replace(url.PathEscape(segment))
 	}
-	address := l.base + "/blob/" + string(l.commit) + "/" + strings.Join(segments, "/")
+	address := l.base + l.source + string(l.commit) + "/" + strings.Join(segments, "/")
 	switch {
 	case place.Line > 0 && place.EndLine > place.Line:
 		return fmt.Sprintf("%s#L%d-L%d", address, place.Line, place.EndLine)

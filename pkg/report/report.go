@@ -37,6 +37,9 @@ type Options struct {
 	// Server is where the repository is browsed, e.g. https://github.com. Without it, and
 	// without the record's repository, no place in the source is a link.
 	Server string
+	// Gitea is true where Server is a Gitea or a Forgejo, whose pages of the source have other
+	// addresses.
+	Gitea bool
 	// Record says where the record lies. It is shown as it is, so it bears no credentials.
 	Record string
 	// Notes tell what the reader should know of this report, e.g. what could not be written.

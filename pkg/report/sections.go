@@ -34,7 +34,7 @@ const (
 )
 
 func render(record release.Record, options Options, limit int, most extent) string {
-	s, l := options.tell(record), linksOf(record, options.Server)
+	s, l := options.tell(record), linksOf(record, options)
 	blocks := []block{s.head(l), paragraph(options.pointed), s.stepTable(), s.problems()}
 	if s.gate != nil && s.gate.Decision != nil {
 		d := s.gate.Decision

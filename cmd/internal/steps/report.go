@@ -162,7 +162,10 @@ func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.En
 	record.Repository = cmp.Or(record.Repository, s.repository)
 	// What earlier reports left is no part of the story: telling it twice changes nothing.
 	record.Entries = slices.DeleteFunc(slices.Clone(record.Entries), func(e release.Entry) bool { return e.Step == "report" })
-	options := report.Options{Server: pullrequest.Server(r.api), Unverified: r.untrusted}
+	for _, e := range record.Entries {
+		record.RunURL = cmp.Or(e.RunURL, record.RunURL)
+	}
+	options := report.Options{Server: pullrequest.Server(r.api), Gitea: pullrequest.Gitea(r.api), Unverified: r.untrusted}
 	if n := len(record.Entries); n > 0 {
 		options.Record = catalog.Key(record.Entries[n-1])
 	}

@@ -28,6 +28,8 @@ var operations = map[string][]string{
 	"/repos/{owner}/{repo}/pulls":                          {"get"},
 	"/repos/{owner}/{repo}/contents/{path}":                {"get"},
 
+	"/repos/{owner}/{repo}/git/commits/{commit_sha}": {"get"},
+
 	"/repos/{owner}/{repo}/check-runs":                            {"post"},
 	"/repos/{owner}/{repo}/check-runs/{check_run_id}":             {"get", "patch"},
 	"/repos/{owner}/{repo}/check-runs/{check_run_id}/annotations": {"get"},

@@ -44,7 +44,7 @@ func (h *Host) fact(name string) (string, error) {
 	switch name {
 	case "commit":
 		return h.commit()
-	case "repository":
+	case "source-repository":
 		return env("GITHUB_REPOSITORY"), nil
 	case "run":
 		if env("GITHUB_RUN_ID") == "" {

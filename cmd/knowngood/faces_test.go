@@ -107,7 +107,7 @@ func reportAs(t *testing.T, face, folder, api string, record release.Record) {
 		"PATH": os.Getenv("PATH"), "HOME": folder, "KNOWNGOOD_RUN": "r1", "KNOWNGOOD_APP": "shop", "KNOWNGOOD_CATALOG": "catalog",
 		"KNOWNGOOD_ENVIRONMENT": "production", "KNOWNGOOD_TOKEN": "a-good-token",
 	}
-	facts := map[string]string{"KNOWNGOOD_COMMIT": string(record.Commit), "KNOWNGOOD_REPOSITORY": "acme/shop", "KNOWNGOOD_GITHUB_API_URL": api}
+	facts := map[string]string{"KNOWNGOOD_COMMIT": string(record.Commit), "KNOWNGOOD_SOURCE_REPOSITORY": "acme/shop", "KNOWNGOOD_GITHUB_API_URL": api}
 	switch face {
 	case "Action":
 		event := fmt.Sprintf(`{"pull_request":{"number":7,"head":{"sha":%q}}}`, record.Commit)

@@ -73,7 +73,7 @@ func New(o Options) (*Client, error) {
 	names := repositoryForm.FindStringSubmatch(o.Repository)
 	if names == nil || strings.Trim(names[1], ".") == "" || strings.Trim(names[2], ".") == "" {
 		return nil, fault.Hint(fault.Usagef("repository %.80q: want owner/name", o.Repository),
-			"give --repository, e.g. --repository acme/shop")
+			"give --source-repository, e.g. --source-repository acme/shop")
 	}
 	base, err := baseOf(o.API)
 	if err != nil {

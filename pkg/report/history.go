@@ -10,7 +10,7 @@ import (
 )
 
 // History returns a table of records for a terminal, one line each in the order given: when the
-// run began, its commit, what the gate decided, how many snapshots it kept, what it came to, and
+// run began, its commit, what the gate decided, how many snapshots and backups it kept, what it came to, and
 // its name. Records of one application and environment stand under one heading.
 func History(records []release.Record) string {
 	p := &page{}
@@ -50,17 +50,25 @@ func (s story) decisionText() string {
 	return "none"
 }
 
-// kept is how many of a run's snapshots are ready, of how many.
+// kept is how many of a run's snapshots are ready and of its backups whole, of how many.
 func kept(record release.Record) string {
-	e := record.Last("snapshot")
-	if e == nil || e.Protection == nil {
-		return "–"
-	}
-	ready := 0
-	for _, t := range e.Protection.Snapshots {
-		if t.Ready {
-			ready++
+	good, all := 0, 0
+	if e := record.Last("snapshot"); e != nil && e.Protection != nil {
+		for _, t := range e.Protection.Snapshots {
+			if all++; t.Ready {
+				good++
+			}
 		}
 	}
-	return fmt.Sprintf("%d/%d", ready, len(e.Protection.Snapshots))
+	if e := record.Last("backup-save"); e != nil && e.Copies != nil {
+		for _, b := range e.Copies.Backups {
+			if all++; b.Whole() {
+				good++
+			}
+		}
+	}
+	if all == 0 && record.Last("snapshot") == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%d/%d", good, all)
 }

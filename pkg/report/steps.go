@@ -47,6 +47,8 @@ func (s story) row(id string) row {
 		r.mark, r.words = decisionWords(e.Decision)
 	case e.Protection != nil:
 		r.words = protectionWords(e)
+	case e.Copies != nil:
+		r.words = copiesWords(e.Copies)
 	case e.TLS != nil:
 		r.words = rotationWords(id, e)
 	}

@@ -80,7 +80,7 @@ func (s story) unverified() story {
 
 // failed names a step besides the gate that did not do all it should, or "".
 func (s story) failed() string {
-	for _, step := range []string{"snapshot", "rotate-prepare", "deploy-finish", "rotate-prove", "release"} {
+	for _, step := range []string{"snapshot", "backup-save", "backup-verify", "rotate-prepare", "deploy-finish", "rotate-prove", "release"} {
 		if e := s.record.Last(step); e != nil && e.State != release.Done && e.State != release.Started {
 			return stepName(step)
 		}
@@ -108,7 +108,7 @@ func (s story) headline() (mark, string, string) {
 	case s.gate != nil && s.outcome() == "":
 		return bad, "no decision", "the gate could not judge %[1]s for %[2]s, so it must not ship"
 	}
-	for _, step := range []string{"snapshot", "rotate-prepare", "rotate-prove", "release"} {
+	for _, step := range []string{"snapshot", "backup-save", "backup-verify", "rotate-prepare", "rotate-prove", "release"} {
 		if e := s.record.Last(step); e != nil && e.State != release.Done && e.State != release.Started {
 			return bad, stepName(step) + " " + shortState(e.State), "%[1]s is not deployed to %[2]s by this run"
 		}
@@ -118,9 +118,23 @@ func (s story) headline() (mark, string, string) {
 		return good, "pass", "%[1]s may ship to %[2]s"
 	case release.Warn:
 		return caution, "warn", "%[1]s may ship to %[2]s"
-	default:
-		return caution, "no decision", "no gate has judged %[1]s for %[2]s in this run"
+	case "":
+		if s.gate == nil && s.onlyBackups() {
+			return good, "backed up", "%[1]s in %[2]s"
+		}
+	case release.Fail:
 	}
+	return caution, "no decision", "no gate has judged %[1]s for %[2]s in this run"
+}
+
+// onlyBackups tells whether the run did nothing but keep copies, which needs no gate.
+func (s story) onlyBackups() bool {
+	for _, e := range s.record.Entries {
+		if e.Step != "backup-save" && e.Step != "backup-verify" && e.Step != "report" {
+			return false
+		}
+	}
+	return s.record.Last("backup-save") != nil
 }
 
 func (s story) deployed(finish *release.Entry) (mark, string, string) {
@@ -138,7 +152,7 @@ func (s story) deployed(finish *release.Entry) (mark, string, string) {
 	if s.outcome() == release.Fail || s.gate != nil && s.outcome() == "" {
 		return bad, "deployed against the gate", "%[1]s to %[2]s"
 	}
-	for _, step := range []string{"rotate-prove", "rotate-prepare", "snapshot"} {
+	for _, step := range []string{"rotate-prove", "rotate-prepare", "backup-verify", "backup-save", "snapshot"} {
 		if e := s.record.Last(step); e != nil && e.State != release.Done {
 			return caution, "deployed", "%[1]s to %[2]s, but " + stepName(step) + " " + stateWord(e.State)
 		}
@@ -164,7 +178,7 @@ func (s story) nothingTouched() bool {
 // stepName returns a step's id as its command is written.
 func stepName(id string) string {
 	switch {
-	case strings.HasPrefix(id, "rotate-"), strings.HasPrefix(id, "deploy-"):
+	case strings.HasPrefix(id, "rotate-"), strings.HasPrefix(id, "deploy-"), strings.HasPrefix(id, "backup-"):
 		return strings.Replace(id, "-", " ", 1)
 	}
 	return id

@@ -42,6 +42,9 @@ func Text(record release.Record, options Options) string {
 	if e := s.record.Last("snapshot"); e != nil && e.Protection != nil {
 		p.snapshots(e.Protection, record.Commit)
 	}
+	for _, e := range record.Entries {
+		p.copies(e.Copies)
+	}
 	p.certificates(s.rotations())
 	p.blank()
 	for _, note := range options.Notes {
@@ -70,6 +73,7 @@ func Entry(entry release.Entry) string {
 	if entry.Protection != nil {
 		p.snapshots(entry.Protection, entry.Commit)
 	}
+	p.copies(entry.Copies)
 	p.certificates(s.rotations())
 	return p.String()
 }

@@ -53,6 +53,8 @@ type Input struct {
 	Fact bool
 	// Required inputs have no default and cannot be left out.
 	Required bool
+	// Word inputs can also stand on the command line without their flag, in their order.
+	Word bool
 }
 
 // Env returns the input's environment variable: KNOWNGOOD_ and the name in upper case
@@ -143,6 +145,9 @@ func Fact() Option { return func(in *Input) { in.Fact = true } }
 
 // Required marks an input that cannot be left out.
 func Required() Option { return func(in *Input) { in.Required = true } }
+
+// Word lets an input stand on the command line without its flag.
+func Word() Option { return func(in *Input) { in.Word = true } }
 
 // Choices limits a text input to the given values.
 func Choices(values ...string) Option { return func(in *Input) { in.Choices = values } }

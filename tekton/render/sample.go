@@ -14,7 +14,7 @@ import (
 // example returns a value for an input that a sample shows, "" for the others.
 func example(name string) string {
 	return map[string]string{
-		"app": "shop", "repository": "acme/shop", "commit": "0123456789abcdef0123456789abcdef01234567",
+		"app": "shop", "source-repository": "acme/shop", "commit": "0123456789abcdef0123456789abcdef01234567",
 		"pull-request": "7", "sarif": "reports/*.sarif", "outcome": "success",
 	}[name]
 }

@@ -65,7 +65,7 @@ func (*terminal) Fail(error)                   {}
 
 // Fact answers from the git checkout in the working directory.
 func (t *terminal) Fact(ctx context.Context, in step.Input) (string, bool, error) {
-	if in.Name != "commit" && in.Name != "tree" && in.Name != "repository" {
+	if in.Name != "commit" && in.Name != "tree" && in.Name != "source-repository" {
 		return "", false, nil
 	}
 	facts, err := t.facts(ctx)
@@ -73,7 +73,7 @@ func (t *terminal) Fact(ctx context.Context, in step.Input) (string, bool, error
 		return "", false, err
 	}
 	value := map[string]string{
-		"commit": string(facts.Commit), "tree": string(facts.Tree), "repository": facts.Repository,
+		"commit": string(facts.Commit), "tree": string(facts.Tree), "source-repository": facts.Repository,
 	}[in.Name]
 	return value, value != "", nil
 }

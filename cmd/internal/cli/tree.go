@@ -57,6 +57,8 @@ func groupSummary(word string) string {
 	summaries := map[string]string{
 		"rotate": "Rotate TLS certificates around a deploy.",
 		"deploy": "Say in the record when a deploy began and how it ended.",
+		"backup": "Keep folders in a repository, and prove that they come back.",
+		"key":    "Make, change and show the key of a repository.",
 	}
 	if summary, ok := summaries[word]; ok {
 		return summary
@@ -65,26 +67,57 @@ func groupSummary(word string) string {
 }
 
 func usageTail(set *step.Set) string {
+	tail := ""
 	for _, in := range set.Inputs {
-		if in.Kind == step.Command {
-			return " [flags] -- COMMAND [ARG...]"
+		if in.Word {
+			tail += " " + strings.ToUpper(in.Name)
 		}
 	}
-	return " [flags]"
+	tail += " [flags]"
+	if takesCommand(set) {
+		tail += " -- COMMAND [ARG...]"
+	}
+	return tail
 }
 
-// wordsAllowed lets only steps with a command take words, and only after "--".
+// wordsAllowed lets steps take as many words as they have inputs for, and a command only after
+// "--".
 func wordsAllowed(set *step.Set) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if !takesCommand(set) {
+		words, command := parted(cmd, args)
+		if !takesCommand(set) && len(command) == 0 && countWords(set) == 0 {
 			return noArgs(cmd, args)
 		}
-		if len(args) > 0 && cmd.ArgsLenAtDash() != 0 {
-			return fault.Hint(fault.Usagef("%s: unexpected %q before \"--\"", cmd.CommandPath(), args[0]),
-				"the command to run stands after \"--\", e.g. %s -- kubectl apply -f deploy/", cmd.CommandPath())
+		if len(words) > countWords(set) {
+			if takesCommand(set) {
+				return fault.Hint(fault.Usagef("%s: unexpected %q before \"--\"", cmd.CommandPath(), words[countWords(set)]),
+					"the command to run stands after \"--\", e.g. %s -- kubectl apply -f deploy/", cmd.CommandPath())
+			}
+			return fault.Hint(fault.Usagef("%s: unexpected %q", cmd.CommandPath(), words[countWords(set)]), "see %s --help", cmd.CommandPath())
+		}
+		if len(command) > 0 && !takesCommand(set) {
+			return fault.Hint(fault.Usagef("%s: unexpected %q", cmd.CommandPath(), command[0]), "see %s --help", cmd.CommandPath())
 		}
 		return nil
 	}
+}
+
+// parted returns the words before "--" and those after it.
+func parted(cmd *cobra.Command, args []string) (words, command []string) {
+	if at := cmd.ArgsLenAtDash(); at >= 0 {
+		return args[:at], args[at:]
+	}
+	return args, nil
+}
+
+func countWords(set *step.Set) int {
+	n := 0
+	for _, in := range set.Inputs {
+		if in.Word {
+			n++
+		}
+	}
+	return n
 }
 
 func takesCommand(set *step.Set) bool {
@@ -182,14 +215,8 @@ func (p Program) show(asJSON bool, text string) {
 // complete gives every input its value: flag, environment, the face's fact, the
 // configuration file, default.
 func (p Program) complete(cmd *cobra.Command, args []string, in invocation) error {
-	for _, input := range in.set.Inputs {
-		if input.Kind == step.Command {
-			for _, word := range args {
-				if err := in.set.Assign(input.Name, word); err != nil {
-					return err
-				}
-			}
-		}
+	if err := assignWords(cmd, args, in.set); err != nil {
+		return err
 	}
 	ctx := cmd.Context()
 	fromEnvironment := environmentSource(in.env)
@@ -205,6 +232,29 @@ func (p Program) complete(cmd *cobra.Command, args []string, in invocation) erro
 		}
 	}
 	return err
+}
+
+// assignWords gives the words of the command line to the inputs that take them.
+func assignWords(cmd *cobra.Command, args []string, set *step.Set) error {
+	words, command := parted(cmd, args)
+	for _, input := range set.Inputs {
+		var given []string
+		switch {
+		case input.Kind == step.Command:
+			given = command
+		case input.Word && len(words) > 0:
+			given, words = words[:1], words[1:]
+			if set.Given(input.Name) {
+				return fault.Usagef("%s is given twice: as a word and as --%s", input.Name, input.Name)
+			}
+		}
+		for _, word := range given {
+			if err := set.Assign(input.Name, word); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // fact asks the face. A tree is only told when it is the tree of the commit that was given.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,15 +23,8 @@ const grace = 30 * time.Second
 // it ended. Its output goes to the console: standard output is for results alone.
 func deploy(ctx context.Context, run *Run, s *subject, command []string, e *release.Entry) error {
 	e.Deploy = &release.Deploy{Command: strings.Join(command, " ")}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // running the user's command is the purpose
-	cmd.Dir = run.Dir
-	cmd.Env = append(run.Environ, "KNOWNGOOD_RUN="+s.run, "KNOWNGOOD_COMMIT="+s.commit)
-	cmd.Stdout, cmd.Stderr = run.Console, run.Console
-	// The command gets a group of its own and the whole group is asked to end: a shell that is
-	// killed alone would leave its children deploying.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = grace
+	cmd := userCommand(ctx, run, command)
+	cmd.Env = append(cmd.Env, "KNOWNGOOD_RUN="+s.run, "KNOWNGOOD_COMMIT="+s.commit)
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
@@ -48,4 +42,16 @@ func deploy(ctx context.Context, run *Run, s *subject, command []string, e *rele
 		return fmt.Errorf("deploy %q: %w", e.Deploy.Command, err)
 	}
 	return nil
+}
+
+// userCommand is a command that the user asked to run. It gets a group of its own, and the
+// whole group is asked to end: a shell that is killed alone would leave its children at work.
+func userCommand(ctx context.Context, run *Run, command []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // running the user's command is the purpose
+	cmd.Dir, cmd.Env = run.Dir, slices.Clone(run.Environ)
+	cmd.Stdout, cmd.Stderr = run.Console, run.Console
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = grace
+	return cmd
 }

@@ -14,5 +14,9 @@ func All() []Step {
 		&RotateProve{},
 		&Report{},
 		&History{},
+		&BackupSave{},
+		&BackupList{},
+		&BackupRestore{},
+		&BackupVerify{},
 	}
 }

@@ -3,6 +3,7 @@
 package steps
 
 import (
+	"errors"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -15,16 +16,16 @@ import (
 // place holds the inputs that say where the records of an application lie: what reading them
 // needs, and a part of subject.
 type place struct {
-	app        string
-	repository string
-	catalog    string
+	app     string
+	source  string
+	catalog string
 }
 
 func (p *place) declare(set *step.Set) {
-	set.Text(&p.app, "app", "", "Name of the application; empty uses the repository's name.")
+	set.Text(&p.app, "app", "", "Name of the application; empty uses the name of its source repository.")
 	set.Text(&p.catalog, "catalog", "",
 		"Where the records lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own.", step.Fact())
-	set.Text(&p.repository, "repository", "", "Repository of the source, as owner/name.", step.Fact())
+	set.Text(&p.source, "source-repository", "", "Repository of the source, as owner/name.", step.Fact())
 }
 
 // application returns the name that was given, or the repository's last part in lower case
@@ -33,7 +34,7 @@ func (p *place) application() string {
 	if p.app != "" {
 		return p.app
 	}
-	name := p.repository[strings.LastIndex(p.repository, "/")+1:]
+	name := p.source[strings.LastIndex(p.source, "/")+1:]
 	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789._", r)
 	})
@@ -53,17 +54,28 @@ func (p *place) url(run *Run) (string, error) {
 	if p.catalog != "" {
 		return bucket.Locate(run.Dir, p.catalog), nil
 	}
-	if data := variable(run.Environ, "XDG_DATA_HOME"); filepath.IsAbs(data) {
-		return ownFolder(data), nil
+	data, err := dataFolder(run.Environ)
+	if err != nil {
+		return "", fault.Hint(fault.Usagef("no place for the records is known: %w", err), "give --catalog")
 	}
-	if home := variable(run.Environ, "HOME"); filepath.IsAbs(home) {
-		return ownFolder(filepath.Join(home, ".local", "share")), nil
-	}
-	return "", fault.Hint(fault.Usagef("no place for the records is known: neither XDG_DATA_HOME nor HOME is set"), "give --catalog")
+	return ownFolder(data, "catalog"), nil
 }
 
-func ownFolder(data string) string {
-	folder := url.URL{Scheme: "file", Path: filepath.Join(data, "knowngood", "catalog"), RawQuery: "dir_file_mode=0700"}
+// dataFolder is where programs of the user keep what is theirs.
+func dataFolder(environ []string) (string, error) {
+	if data := variable(environ, "XDG_DATA_HOME"); filepath.IsAbs(data) {
+		return data, nil
+	}
+	if home := variable(environ, "HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "share"), nil
+	}
+	return "", errors.New("neither XDG_DATA_HOME nor HOME is set")
+}
+
+// ownFolder is a folder of the program in the user's data folder.
+func ownFolder(data string, names ...string) string {
+	parts := append([]string{data, "knowngood"}, names...)
+	folder := url.URL{Scheme: "file", Path: filepath.Join(parts...), RawQuery: "dir_file_mode=0700"}
 	return folder.String()
 }
 

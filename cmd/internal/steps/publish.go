@@ -41,10 +41,10 @@ func (r *reporting) publish(ctx context.Context, run *Run, s *subject, record re
 	if !r.wanted(record) {
 		return nil
 	}
-	repository := cmp.Or(s.repository, record.Repository)
+	repository := cmp.Or(s.source, record.Repository)
 	switch {
 	case repository == "" && r.comment == commentAlways:
-		return []error{fault.Hint(fmt.Errorf("comment on the pull request: %w", errNowhere), "give --repository")}
+		return []error{fault.Hint(fmt.Errorf("comment on the pull request: %w", errNowhere), "give --source-repository")}
 	case repository == "":
 		run.Log.Info("no repository is known: nothing is written to GitHub")
 		return nil

@@ -89,7 +89,7 @@ func TestATokenThatMayNotCheckIsToldTheScope(t *testing.T) {
 func (b *bench) deploy(t *testing.T, run string, state release.State) {
 	t.Helper()
 	s := theSubject()
-	s.run, s.repository, s.environment = run, "acme/shop", "production"
+	s.run, s.source, s.environment = run, "acme/shop", "production"
 	err := s.record(t.Context(), b.run, "deploy-finish", func(_ context.Context, e *release.Entry) error {
 		e.State, e.Deploy = state, &release.Deploy{}
 		return nil

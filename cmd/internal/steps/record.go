@@ -80,7 +80,7 @@ func (s *subject) resolve(run *Run) (release.Subject, error) {
 	}
 	about := release.Subject{
 		App: s.application(), Environment: cmp.Or(s.environment, catalog.NoEnvironment), Run: s.run,
-		Repository: s.repository, PullRequest: s.pullRequest, RunURL: s.runURL,
+		Repository: s.source, PullRequest: s.pullRequest, RunURL: s.runURL,
 	}
 	errs := []error{
 		named(about.App),

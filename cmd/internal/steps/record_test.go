@@ -328,7 +328,7 @@ func TestTheApplicationIsNamedAfterItsRepository(t *testing.T) {
 		{"", "octo/", ""},
 		{"", "", ""},
 	} {
-		if got := (&place{app: test.app, repository: test.repository}).application(); got != test.want {
+		if got := (&place{app: test.app, source: test.repository}).application(); got != test.want {
 			t.Errorf("application of %q in %q = %q, want %q", test.app, test.repository, got, test.want)
 		}
 	}

@@ -38,7 +38,7 @@ func (r *Report) Declare(set *step.Set) {
 		"log with a warning, and the step succeeds: a report never breaks a release. With\n" +
 		"--comment always a comment that could not be written is an error instead. What a\n" +
 		"server or a token does not have at all, such as check runs on Gitea, is said once."
-	set.Example = "knowngood report --app shop --run \"$RUN\" --repository acme/shop --pull-request 7"
+	set.Example = "knowngood report --app shop --run \"$RUN\" --source-repository acme/shop --pull-request 7"
 	set.Faces = []step.Face{step.CLI, step.Action, step.Tekton}
 	r.subject.declare(set)
 	r.reporting.declare(set)
@@ -159,7 +159,7 @@ func (r *reporting) declare(set *step.Set) {
 func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.Entry) error {
 	e.Report = &release.Report{}
 	record, err := s.read(ctx, run)
-	record.Repository = cmp.Or(record.Repository, s.repository)
+	record.Repository = cmp.Or(record.Repository, s.source)
 	// What earlier reports left is no part of the story: telling it twice changes nothing.
 	record.Entries = slices.DeleteFunc(slices.Clone(record.Entries), func(e release.Entry) bool { return e.Step == "report" })
 	for _, e := range record.Entries {

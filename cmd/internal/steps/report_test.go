@@ -73,7 +73,7 @@ func newBench(t *testing.T) *bench {
 	set := &step.Set{}
 	b.report.Declare(set)
 	b.report.subject = theSubject()
-	b.report.subject.repository = "acme/shop"
+	b.report.subject.source = "acme/shop"
 	b.report.reporting.token, b.report.reporting.api = "good", server.URL
 	return b
 }
@@ -82,7 +82,7 @@ func newBench(t *testing.T) *bench {
 func (b *bench) leave(t *testing.T, run string, decision *release.Decision) {
 	t.Helper()
 	s := theSubject()
-	s.run, s.repository, s.runURL = run, "acme/shop", "https://ci.example/runs/"+run
+	s.run, s.source, s.runURL = run, "acme/shop", "https://ci.example/runs/"+run
 	err := s.record(t.Context(), b.run, "gate", func(_ context.Context, e *release.Entry) error {
 		e.Decision = decision
 		return nil
@@ -173,8 +173,8 @@ func TestWhatCannotBeWritten(t *testing.T) {
 		{"a token in two words", func(b *bench) { b.report.reporting.token = "a b" }, "characters that no token has", fault.Usage},
 		{"a fork's token", func(b *bench) { b.report.reporting.token = "reader" }, "the token may not do this", fault.Failed},
 		{"no such pull request", func(b *bench) { b.report.subject.pullRequest = 8 }, "get pull request acme/shop#8: not found", fault.Usage},
-		{"no such repository", func(b *bench) { b.report.subject.repository = "acme/other" }, "in acme/other: not found (404", fault.Failed},
-		{"no repository's name", func(b *bench) { b.report.subject.repository = "shop" }, `repository "shop": want owner/name`, fault.Usage},
+		{"no such repository", func(b *bench) { b.report.subject.source = "acme/other" }, "in acme/other: not found (404", fault.Failed},
+		{"no repository's name", func(b *bench) { b.report.subject.source = "shop" }, `repository "shop": want owner/name`, fault.Usage},
 		{"wrong address", func(b *bench) { b.report.reporting.api = "http://ghes.example" }, "the token would travel in clear text", fault.Usage},
 		{"refused", func(b *bench) {
 			b.Fail(github.Fault{Method: "POST", Path: "/comments$", Status: 422, Body: `{"message":"no"}`})
@@ -250,7 +250,7 @@ func TestNothingIsWrittenWhereNothingIsWanted(t *testing.T) {
 	if err != nil || len(entry.Report.Degraded) > 0 || len(b.Requests()) > 0 || b.summary == "" {
 		t.Errorf("%+v, %v, %v", entry.Report, err, b.Requests())
 	}
-	b.report.reporting.comment, b.report.subject.repository = "auto", ""
+	b.report.reporting.comment, b.report.subject.source = "auto", ""
 	b.report.subject.run = "elsewhere"
 	if entry, err = b.do(t); err != nil || len(entry.Report.Degraded) > 0 || len(b.Requests()) > 0 {
 		t.Errorf("no repository: %+v, %v", entry.Report, err)

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package steps
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/catalog"
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/report"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// BackupSave saves a folder.
+type BackupSave struct {
+	subject subject
+	vault   vault
+	folder  string
+	volume  string
+}
+
+// Declare implements Step.
+func (s *BackupSave) Declare(set *step.Set) {
+	set.Name, set.Summary = "backup save", "Save a folder, encrypted and deduplicated, in a repository."
+	set.Long = "The first save sets the repository up. A save that is cut short leaves the\n" +
+		"repository as it was, and the next one uses what was uploaded. What could not be\n" +
+		"read, or changed while it was read, is named, and the step then ends with status\n" +
+		"4. Owners, extended attributes, ACLs, hard links, special files and holes are\n" +
+		"kept; to read all of them takes root."
+	set.Example = "export KNOWNGOOD_REPOSITORY_PASSWORD_FILE=shop.key\nknowngood backup save /srv/shop --app shop --repository s3://backups/shop"
+	set.Faces = []step.Face{step.CLI}
+	set.Text(&s.folder, "folder", "", "Folder to save.", step.Word(), step.Required())
+	s.subject.declare(set)
+	s.vault.declare(set)
+	set.Text(&s.volume, "volume", "", "Name under which the folder is saved; empty uses its path. Saves of one name share what they have in common.")
+	set.Output("backup", "Id of the backup.")
+	set.Output("stored-bytes", "How many bytes the backup added to the repository.")
+}
+
+// Run implements Step.
+func (s *BackupSave) Run(ctx context.Context, run *Run) error {
+	if s.vault.password == "" {
+		return noKey()
+	}
+	return s.subject.record(ctx, run, "backup-save", func(ctx context.Context, e *release.Entry) error {
+		repository, err := s.vault.open(ctx, run, e.App, e.Environment, true)
+		if err != nil {
+			return err
+		}
+		defer leave(ctx, run, repository)
+		folder := absolute(run, s.folder)
+		made, err := repository.Save(ctx, backup.Request{Folder: folder, Label: backup.Label{
+			App: e.App, Environment: e.Environment, Commit: e.Commit, Run: e.Run, Volume: cmp.Or(s.volume, folder),
+		}})
+		if made.ID == "" {
+			return err
+		}
+		e.Copies = &release.Copies{Repository: repository.Place(), Backups: []release.Backup{made}}
+		run.Tell(report.Copies(*e.Copies))
+		return errors.Join(err, run.Host.Output("backup", made.ID),
+			run.Host.Output("stored-bytes", strconv.FormatInt(made.Stored, 10)))
+	})
+}
+
+// noKey is the error of a step that needs the key and was given none: a key that a pipeline
+// invented would be lost with it.
+func noKey() error {
+	return fault.Hint(fault.Usagef("no key of the repository is given"),
+		"make one: knowngood key init --key-file FILE, keep it safe, and set KNOWNGOOD_REPOSITORY_PASSWORD_FILE to the file, or KNOWNGOOD_REPOSITORY_PASSWORD to the key")
+}
+
+// leave closes a repository whose work is done; what fails now loses nothing.
+func leave(ctx context.Context, run *Run, repository *backup.Repository) {
+	if err := repository.Close(context.WithoutCancel(ctx)); err != nil {
+		run.Log.Warn("the repository could not be closed", "error", err)
+	}
+}
+
+// BackupList lists backups.
+type BackupList struct{ wanted wanted }
+
+// Declare implements Step.
+func (l *BackupList) Declare(set *step.Set) {
+	set.Name, set.Summary = "backup list", "List the backups in a repository, newest first."
+	set.Example = "knowngood backup list --app shop --repository s3://backups/shop"
+	set.Faces = []step.Face{step.CLI}
+	l.wanted.declare(set)
+}
+
+// Run implements Step.
+func (l *BackupList) Run(ctx context.Context, run *Run) error {
+	query, err := l.wanted.query()
+	if err != nil {
+		return err
+	}
+	repository, err := l.wanted.open(ctx, run)
+	if errors.Is(err, backup.ErrEmpty) && l.wanted.repository == "" {
+		run.Result([]release.Backup{})
+		run.Show(report.Backups(nil)) // nobody has saved anything in the default place yet
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer leave(ctx, run, repository)
+	found, err := repository.List(ctx, query)
+	run.Result(append([]release.Backup{}, found...))
+	run.Show(report.Backups(found))
+	return err
+}
+
+// open opens the repository for reading.
+func (w *wanted) open(ctx context.Context, run *Run) (*backup.Repository, error) {
+	if w.password == "" {
+		return nil, noKey()
+	}
+	query, err := w.query()
+	if err != nil {
+		return nil, err
+	}
+	return w.vault.open(ctx, run, cmp.Or(query.App, "knowngood"), cmp.Or(w.environment, catalog.NoEnvironment), false)
+}
+
+// choice selects one backup: by id, or the newest.
+type choice struct {
+	wanted wanted
+	id     string
+	latest bool
+}
+
+func (c *choice) declare(set *step.Set) {
+	set.Text(&c.id, "backup", "", "Id of the backup, or the first characters of it.", step.Word())
+	set.Bool(&c.latest, "latest", false, "Take the newest backup.")
+	c.wanted.declare(set)
+}
+
+// find returns the backup that was chosen. The newest of several volumes or environments would
+// be one by chance.
+func (c *choice) find(ctx context.Context, repository *backup.Repository) (release.Backup, error) {
+	query, err := c.wanted.query()
+	if err != nil {
+		return release.Backup{}, err
+	}
+	if c.id != "" {
+		return repository.Find(ctx, backup.Query{ID: c.id})
+	}
+	all, err := repository.List(ctx, query)
+	if err != nil {
+		return release.Backup{}, err
+	}
+	for _, other := range all {
+		if first := all[0]; first.App != other.App || first.Environment != other.Environment || first.Volume != other.Volume {
+			return first, fault.Hint(fault.Usagef("the newest backup is not one thing: there are backups of %s and of %s", about(first), about(other)),
+				"give --app, --environment and --volume, or the backup's id, as backup list shows them")
+		}
+	}
+	return repository.Find(ctx, query)
+}
+
+func about(b release.Backup) string {
+	return fmt.Sprintf("%q of %q in %q", b.Volume, b.App, b.Environment)
+}
+
+// check refuses a choice that says nothing, or two things.
+func (c *choice) check() error {
+	if (c.id == "") == !c.latest {
+		return fault.Hint(fault.Usagef("which backup is not clear"), "give its id, as backup list shows it, or --latest")
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package steps
+
+import (
+	"context"
+
+	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/report"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// BackupRestore restores a backup to a folder.
+type BackupRestore struct {
+	choice    choice
+	to        string
+	overwrite bool
+}
+
+// Declare implements Step.
+func (r *BackupRestore) Declare(set *step.Set) {
+	set.Name, set.Summary = "backup restore", "Restore a backup to a folder."
+	set.Long = "The folder is made, or has to be empty unless --overwrite is given. It shows the\n" +
+		"backup whole or not at all: until then all lies in a folder .knowngood-restore\n" +
+		"inside of it. The same command finishes a restore that was cut short. What cannot\n" +
+		"be put back as it was, such as owners without root, is named, and the step then\n" +
+		"ends with status 4."
+	set.Example = "knowngood backup restore --latest --app shop --repository s3://backups/shop --to /srv/shop"
+	set.Faces = []step.Face{step.CLI}
+	r.choice.declare(set)
+	set.Text(&r.to, "to", "", "Folder to restore to.", step.Required())
+	set.Bool(&r.overwrite, "overwrite", false, "Replace what is in the folder. It is deleted once the backup lies there whole.")
+}
+
+// restored is what the step prints as JSON.
+type restored struct {
+	Backup release.Backup `json:"backup"`
+	Folder string         `json:"folder"`
+	backup.Restored
+}
+
+// Run implements Step.
+func (r *BackupRestore) Run(ctx context.Context, run *Run) error {
+	if err := r.choice.check(); err != nil {
+		return err
+	}
+	repository, err := r.choice.wanted.open(ctx, run)
+	if err != nil {
+		return err
+	}
+	defer leave(ctx, run, repository)
+	chosen, err := r.choice.find(ctx, repository)
+	if err != nil {
+		return err
+	}
+	run.Log.Info("backup chosen", "backup", chosen.ID, "taken", chosen.Taken, "volume", chosen.Volume, "commit", chosen.Commit)
+	folder := absolute(run, r.to)
+	did, err := repository.Restore(ctx, backup.Target{ID: chosen.ID, Folder: folder, Overwrite: r.overwrite})
+	run.Result(restored{Backup: chosen, Folder: folder, Restored: did})
+	if err == nil {
+		run.Show(report.Restored(chosen, folder))
+	}
+	return err
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package steps
+
+import (
+	"context"
+	"net/url"
+	"path/filepath"
+
+	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/bucket"
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// vault holds the inputs that say where backups lie and which key opens them.
+type vault struct {
+	repository string
+	password   step.Hidden
+}
+
+func (v *vault) declare(set *step.Set) {
+	set.Text(&v.repository, "repository", "",
+		"Where the backups lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own, one for each application and environment.")
+	set.Secret(&v.password, "repository-password", "Key of the repository, as key init makes it.")
+}
+
+// open opens the repository of an application in an environment. setup makes it where there is
+// none.
+func (v *vault) open(ctx context.Context, run *Run, app, environment string, setup bool) (*backup.Repository, error) {
+	place, err := v.place(run, app, environment)
+	if err != nil {
+		return nil, err
+	}
+	return backup.Open(ctx, backup.Options{
+		Place: place, Password: v.password, App: app, Environment: environment, Now: run.Now, Log: run.Log, Setup: setup,
+	})
+}
+
+func (v *vault) place(run *Run, app, environment string) (string, error) {
+	if v.repository != "" {
+		return bucket.Locate(run.Dir, v.repository), nil
+	}
+	if err := named(app); err != nil {
+		return "", err
+	}
+	data, err := dataFolder(run.Environ)
+	if err != nil {
+		return "", fault.Hint(fault.Exit(fault.Usage, err), "give --repository")
+	}
+	// Both names become one folder each, whatever is in them.
+	return ownFolder(data, "repository", url.PathEscape(app), url.PathEscape(environment)), nil
+}
+
+// wanted holds the inputs that select a backup.
+type wanted struct {
+	vault
+	app, source, environment string
+	volume, commit           string
+	config                   string
+}
+
+func (w *wanted) declare(set *step.Set) {
+	set.Text(&w.app, "app", "", "Name of the application; empty uses the name of its source repository.")
+	set.Text(&w.source, "source-repository", "", "Repository of the source, as owner/name.", step.Fact())
+	set.Text(&w.environment, "environment", "", "Name of the environment, e.g. production; empty is none, as where a step without a cluster saves.")
+	w.vault.declare(set)
+	set.Text(&w.volume, "volume", "", "Only backups of this volume: the folder, or the name under which it was saved.")
+	set.Text(&w.commit, "commit", "", "Only backups of this commit: its id, or the first digits of it.")
+	set.Text(&w.config, "config", "", "Path of the configuration; empty uses .knowngood.yaml where it exists.")
+}
+
+// query returns what the inputs select.
+func (w *wanted) query() (backup.Query, error) {
+	if w.commit != "" && !digits.MatchString(w.commit) {
+		return backup.Query{}, fault.Usagef("commit %.80q: want the first 4 to 64 hexadecimal digits of its id", w.commit)
+	}
+	app := (&place{app: w.app, source: w.source}).application()
+	return backup.Query{App: app, Environment: w.environment, Volume: w.volume, Commit: w.commit}, nil
+}
+
+// absolute reads a folder that the person named against the working directory.
+func absolute(run *Run, folder string) string {
+	if filepath.IsAbs(folder) {
+		return filepath.Clean(folder)
+	}
+	return filepath.Join(run.Dir, folder)
+}

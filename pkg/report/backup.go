@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/knowngood/knowngood/pkg/release"
+)
+
+// Backups returns a table of backups for a terminal, in the order given. Those of one
+// application, environment and volume stand under one heading.
+func Backups(backups []release.Backup) string {
+	p := &page{}
+	if len(backups) == 0 {
+		return "no backups\n"
+	}
+	p.line(backupLine("taken (UTC)", "commit", "files", "size", "verified", "backup"))
+	place := ""
+	for _, b := range backups {
+		here := Clean(b.App)
+		if b.Environment != "" && b.Environment != release.NoEnvironment {
+			here += " in " + Clean(b.Environment)
+		}
+		if here += ": " + cutFront(Clean(b.Volume), 50); here != place {
+			place = here
+			p.line(here)
+		}
+		id := Clean(b.ID)
+		if len(id) > 12 {
+			id = id[:12]
+		}
+		if !b.Whole() {
+			id += " incomplete"
+		}
+		p.line(backupLine(b.Taken.UTC().Format("2006-01-02 15:04"), Clean(b.Commit.Short()), thousands(int(b.Files)), size(b.Bytes), verifiedWord(b), id))
+	}
+	return p.String()
+}
+
+func backupLine(taken, commit, files, bytes, verified, id string) string {
+	return "  " + strings.Join([]string{pad(taken, 16), pad(commit, 12), left(files, 9), left(bytes, 10), pad(verified, 8), id}, " ")
+}
+
+// left returns text at the right end of a column.
+func left(text string, width int) string {
+	return strings.Repeat(" ", max(0, width-columns(text))) + fit(text, width)
+}
+
+func verifiedWord(b release.Backup) string {
+	switch {
+	case b.Verified == nil:
+		return "no"
+	case b.Verified.Proved:
+		return "proved"
+	}
+	return "damaged"
+}
+
+// Copies returns what a backup step left as text for a terminal or a log.
+func Copies(copies release.Copies) string {
+	p := &page{}
+	p.copies(&copies)
+	return p.String()
+}
+
+// Restored says where a backup lies now.
+func Restored(b release.Backup, folder string) string {
+	p := &page{}
+	p.field("✓ restored", fmt.Sprintf("backup %s of %s, %s, to %s",
+		Clean(b.ID), moment(b.Taken), fileWords(b.Files, b.Bytes), Clean(folder)))
+	return p.String()
+}
+
+func fileWords(files, bytes int64) string {
+	words := count(int(files), "file")
+	if text := size(bytes); text != "" {
+		words += ", " + text
+	}
+	return words
+}
+
+func (p *page) copies(copies *release.Copies) {
+	if copies == nil {
+		return
+	}
+	p.blank()
+	for i, b := range copies.Backups {
+		if i == textItems {
+			p.field("", fmt.Sprintf("and %s more, in the record", count(len(copies.Backups)-i, "backup")))
+			return
+		}
+		p.field("  backup", fmt.Sprintf("%s of %s: %s", Clean(b.ID), Clean(b.Volume), backupWords(b)))
+		for _, lack := range b.Lacking {
+			p.field("! not as it is", cut(Clean(oneLine(lack)), errorLength))
+		}
+		if v := b.Verified; v != nil {
+			p.field("  "+verifiedLabel(v), verifiedWords(v))
+			for _, difference := range v.Differences {
+				p.field("✗ differs", cut(Clean(oneLine(difference)), errorLength))
+			}
+		}
+		if command := restoreCommand(copies.Repository, b.ID); command != "" {
+			p.field("  restore", command)
+		}
+	}
+}
+
+func verifiedLabel(v *release.Verification) string {
+	if v.Proved {
+		return "proved"
+	}
+	return "not proved"
+}
+
+func verifiedWords(v *release.Verification) string {
+	words := fmt.Sprintf("restored %s in %s", fileWords(v.Files, v.Bytes), seconds(v.Seconds))
+	if v.Check != "" {
+		words += ", checked by " + cut(Clean(v.Check), messageLength)
+	}
+	return words
+}
+
+func backupWords(b release.Backup) string {
+	words := fileWords(b.Files, b.Bytes)
+	if b.Stored > 0 {
+		words += ", " + size(b.Stored) + " new"
+	}
+	if !b.Whole() {
+		words += fmt.Sprintf(", incomplete: %s unread, %s torn", thousands(int(b.Unread)), thousands(int(b.Torn)))
+	}
+	return words
+}
+
+// plainWord is what a shell reads as it is written.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/._:@%+,=-]{0,300}$`)
+
+// restoreCommand is the command that restores a backup, where its place is such that it can be
+// put on a line of a shell as it is.
+func restoreCommand(repository, id string) string {
+	if !plainWord.MatchString(repository) || !plainWord.MatchString(id) {
+		return ""
+	}
+	return fmt.Sprintf("knowngood backup restore %s --repository %s --to FOLDER", id, repository)
+}
+
+// copiesWords are what the row of a backup step says.
+func copiesWords(c *release.Copies) string {
+	if len(c.Backups) == 0 {
+		return "no backup"
+	}
+	var files, bytes int64
+	whole, proved, asked := true, 0, 0
+	for _, b := range c.Backups {
+		files, bytes, whole = files+b.Files, bytes+b.Bytes, whole && b.Whole()
+		if b.Verified != nil {
+			if asked++; b.Verified.Proved {
+				proved++
+			}
+		}
+	}
+	words := count(len(c.Backups), "backup") + ", " + fileWords(files, bytes)
+	if asked > 0 {
+		words = fmt.Sprintf("%d of %s proved by a restore", proved, count(asked, "backup"))
+	}
+	if !whole {
+		words += ", incomplete"
+	}
+	return words
+}
+
+// backups are the copies of the run outside of its storage, and how they are restored.
+func (s story) backups(most int) block {
+	b := table("#### Backups\n\n", "| volume | backup | holds | proved |\n|:--|:--|:--|:--|\n", rankSnapshots, most, 4)
+	seen := map[string]bool{}
+	for i := len(s.record.Entries) - 1; i >= 0; i-- {
+		copies := s.record.Entries[i].Copies
+		if copies == nil {
+			continue
+		}
+		for _, one := range copies.Backups {
+			if seen[one.ID] {
+				continue // what was said of it last counts
+			}
+			seen[one.ID] = true
+			proved := "not tried"
+			if one.Verified != nil {
+				proved = verifiedMark(one.Verified).sign() + " " + prose(verifiedWords(one.Verified), messageLength)
+			}
+			b.items = append(b.items, fmt.Sprintf("| %s | %s | %s | %s |\n",
+				codeEnd(one.Volume, pathLength), code(one.ID, nameLength), prose(backupWords(one), messageLength), proved))
+			if command := restoreCommand(copies.Repository, one.ID); command != "" && !strings.Contains(b.close, "```") {
+				b.close = "\n```sh\n" + command + "\n```\n\n"
+			}
+		}
+	}
+	return b.orNothing()
+}
+
+func verifiedMark(v *release.Verification) mark {
+	if v.Proved {
+		return good
+	}
+	return bad
+}

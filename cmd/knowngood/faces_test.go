@@ -21,6 +21,7 @@ import (
 	"github.com/knowngood/knowngood/pkg/catalog"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/test/github"
+	"github.com/knowngood/knowngood/test/github/contract"
 )
 
 // told is what a report left on GitHub, but for ids and times.
@@ -47,7 +48,7 @@ func TestTheSameRecordIsToldAlikeByEachFace(t *testing.T) {
 			t.Cleanup(server.Close)
 			var first told
 			for _, face := range []string{"command line", "Action", "Task"} {
-				s := &github.Server{}
+				s := &github.Server{Check: contract.Hold(t)}
 				s.AddToken("a-good-token", github.Token{Login: "github-actions[bot]", App: true, Scopes: github.Everything()})
 				s.AddPull("acme/shop", github.Pull{Number: 7, Head: string(record.Commit)})
 				fake.Store(s)

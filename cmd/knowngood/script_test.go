@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/knowngood/knowngood/test/github"
+	"github.com/knowngood/knowngood/test/github/contract"
 )
 
 func TestMain(m *testing.M) {
@@ -40,15 +42,15 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GIT_AUTHOR_EMAIL", "anna@example.org")
 			env.Setenv("GIT_COMMITTER_NAME", "Anna")
 			env.Setenv("GIT_COMMITTER_EMAIL", "anna@example.org")
-			env.Setenv("FAKE_GITHUB", fakeGitHub(env))
+			env.Setenv("FAKE_GITHUB", fakeGitHub(env, contract.Hold(t)))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 	})
 }
 
-func fakeGitHub(env *testscript.Env) string {
-	fake := &github.Server{}
+func fakeGitHub(env *testscript.Env, check func(*http.Request, []byte, int, http.Header, []byte) error) string {
+	fake := &github.Server{Check: check}
 	bot := "github-actions[bot]"
 	fake.AddToken("good", github.Token{Login: bot, App: true, Scopes: github.Everything()})
 	fake.AddToken("fork", github.Token{Login: bot, App: true, Scopes: map[string]github.Access{"pull-requests": github.Read}})

@@ -4,8 +4,6 @@ package pullrequest_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -43,7 +41,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{Server: &github.Server{Check: described(t)}}
+	w := &world{Server: &github.Server{Check: contract.Hold(t)}}
 	bot := "github-actions[bot]"
 	w.AddToken(workflow, github.Token{Login: bot, App: true, Scopes: github.Everything()})
 	w.AddToken(reader, github.Token{Login: bot, App: true, Scopes: map[string]github.Access{
@@ -56,31 +54,6 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(server.Close)
 	w.url, w.http = server.URL, server.Client()
 	return w
-}
-
-// contracts are loaded once for all tests.
-var contracts = sync.OnceValues(func() ([]*contract.Contract, error) { return contract.All(context.Background()) })
-
-// described holds what the client and the fake say to each other against GitHub's description
-// of its API and against that of its Enterprise Server.
-func described(t *testing.T) func(*http.Request, []byte, int, http.Header, []byte) error {
-	t.Helper()
-	all, err := contracts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func(r *http.Request, sent []byte, status int, header http.Header, answer []byte) error {
-		var wrong []error
-		for _, c := range all {
-			if err := c.Check(r, sent, status, header, answer); err != nil {
-				wrong = append(wrong, fmt.Errorf("against %s: %w", c.Name, err))
-			}
-		}
-		if len(wrong) > 0 {
-			t.Error(errors.Join(wrong...))
-		}
-		return errors.Join(wrong...)
-	}
 }
 
 func (w *world) options(token string) pullrequest.Options {

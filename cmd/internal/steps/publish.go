@@ -220,8 +220,8 @@ func (r *reporting) markerOf(record release.Record, now time.Time) pullrequest.M
 		First: strings.ToUpper(catalog.NewRun(now)),
 	}
 	switch n := len(record.Entries); {
-	case r.untrusted:
-		m.Trust, m.Last = "untrusted", m.First
+	case r.untrusted: // nor is it known which environment it is about
+		m.Trust, m.Last, m.Environment = "untrusted", m.First, release.NoEnvironment
 	case n > 0:
 		m.First, m.Last = record.Entries[0].ID, record.Entries[n-1].ID
 	}

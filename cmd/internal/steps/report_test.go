@@ -17,6 +17,7 @@ import (
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/step"
 	"github.com/knowngood/knowngood/test/github"
+	"github.com/knowngood/knowngood/test/github/contract"
 )
 
 // A bench is a run with a record in its catalog, a GitHub, and a job's summary.
@@ -46,7 +47,7 @@ func (b *bench) Summary(markdown string) (bool, error) {
 // newBench makes a bench whose run 1 has a failed gate.
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{Server: &github.Server{}}
+	b := &bench{Server: &github.Server{Check: contract.Hold(t)}}
 	b.AddToken("good", github.Token{Login: "github-actions[bot]", App: true, Scopes: github.Everything()})
 	b.AddToken("reader", github.Token{Login: "github-actions[bot]", App: true, Scopes: map[string]github.Access{
 		"pull-requests": github.Read, "statuses": github.Read,

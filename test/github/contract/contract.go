@@ -13,12 +13,15 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -54,6 +57,31 @@ func All(ctx context.Context) ([]*Contract, error) {
 		all = append(all, one)
 	}
 	return all, nil
+}
+
+// loaded are the contracts, read once for all tests of a program.
+var loaded = sync.OnceValues(func() ([]*Contract, error) { return All(context.Background()) })
+
+// Hold returns what holds a fake GitHub and who asks it to every contract: an exchange that one
+// of them does not allow fails the test and is answered as an error.
+func Hold(t testing.TB) func(*http.Request, []byte, int, http.Header, []byte) error {
+	t.Helper()
+	all, err := loaded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(r *http.Request, sent []byte, status int, header http.Header, answer []byte) error {
+		var wrong []error
+		for _, c := range all {
+			if err := c.Check(r, sent, status, header, answer); err != nil {
+				wrong = append(wrong, fmt.Errorf("against %s: %w", c.Name, err))
+			}
+		}
+		if len(wrong) > 0 {
+			t.Error(errors.Join(wrong...))
+		}
+		return errors.Join(wrong...)
+	}
 }
 
 func load(ctx context.Context, file string) (*Contract, error) {

@@ -29,6 +29,7 @@ type criteria struct {
 	baselines    []release.Baseline
 	fingerprints []string
 	secret       *bool
+	when         *condition
 }
 
 func (r *reader) criteria(c *criteria) []field {
@@ -50,6 +51,7 @@ func (r *reader) criteria(c *criteria) []field {
 		}},
 		{"fingerprint", func(n ast.Node) { c.fingerprints = r.texts(n, "fingerprint") }},
 		{"secret", func(n ast.Node) { value := r.truth(n, "secret"); c.secret = &value }},
+		{"when", func(n ast.Node) { c.when = r.condition(n) }},
 	}
 }
 
@@ -85,23 +87,44 @@ func (r *reader) weaknesses(n ast.Node) (all []int) {
 
 func (c *criteria) empty() bool {
 	return len(c.tools)+len(c.categories)+len(c.ruleIDs)+len(c.paths)+len(c.cwe)+len(c.severities)+len(c.levels)+
-		len(c.kinds)+len(c.baselines)+len(c.fingerprints) == 0 && c.secret == nil
+		len(c.kinds)+len(c.baselines)+len(c.fingerprints) == 0 && c.secret == nil && c.when == nil
 }
 
-// match tells whether all criteria fit the finding of a scan of the category.
-func (c *criteria) match(f *release.Finding, category string, severity release.Severity) bool {
+// match tells whether all criteria fit a finding. An error means that it is not known whether
+// the condition holds.
+func (c *criteria) match(s *sighting, p *purse) (bool, error) {
+	if !c.fits(s) {
+		return false, nil
+	}
+	if c.when == nil {
+		return true, nil
+	}
+	held, err := c.when.holds(s, p)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", c.at, err)
+	}
+	return held, nil
+}
+
+// fits is match without the condition.
+func (c *criteria) fits(s *sighting) bool {
+	f := s.Finding
 	return (len(c.fingerprints) == 0 || slices.Contains(c.fingerprints, f.Fingerprint)) &&
 		(len(c.ruleIDs) == 0 || matchRule(c.ruleIDs, f.Rule)) &&
 		(len(c.tools) == 0 || matchTool(c.tools, f.Tool)) &&
-		(len(c.categories) == 0 || slices.ContainsFunc(c.categories, func(p string) bool { return glob(p, category) })) &&
-		(len(c.paths) == 0 || f.Location.Path != "" && slices.ContainsFunc(c.paths, func(p string) bool { return glob(p, f.Location.Path) })) &&
+		(len(c.categories) == 0 || matchAny(c.categories, s.category)) &&
+		(len(c.paths) == 0 || f.Location.Path != "" && matchAny(c.paths, f.Location.Path)) &&
 		(len(c.cwe) == 0 || slices.ContainsFunc(c.cwe, func(n int) bool { return slices.Contains(f.CWE, n) })) &&
-		(len(c.severities) == 0 || slices.Contains(c.severities, severity) ||
+		(len(c.severities) == 0 || slices.Contains(c.severities, s.worth) ||
 			!scored(f) && slices.Contains(c.severities, release.SeverityUnknown)) &&
 		(len(c.levels) == 0 || slices.Contains(c.levels, f.Level)) &&
 		(len(c.kinds) == 0 || slices.Contains(c.kinds, f.Kind)) &&
 		(len(c.baselines) == 0 || slices.Contains(c.baselines, stateOf(f))) &&
 		(c.secret == nil || *c.secret == f.Secret)
+}
+
+func matchAny(patterns []string, text string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return glob(p, text) })
 }
 
 // stateOf takes a finding that nothing was compared with for a new one.
@@ -155,6 +178,9 @@ func (c *criteria) String() string {
 	add("in %s", c.paths)
 	if c.secret != nil {
 		parts = append(parts, "secret "+strconv.FormatBool(*c.secret))
+	}
+	if c.when != nil {
+		parts = append(parts, "when "+clip(oneLine(c.when.text)))
 	}
 	return strings.Join(parts, " ")
 }

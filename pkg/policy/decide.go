@@ -56,7 +56,10 @@ type decider struct {
 	matches  map[finding]match
 	gone     []release.Judgement
 	uses     []use // of the waivers, in their order
-	budgets  map[release.Severity]int
+	spent    []int // of the budgets, in their order
+	purse    purse
+	unsure   map[string]bool // what was said already of conditions that could not be evaluated
+	worst    release.Risk    // of the findings that would ship
 }
 
 // A finding is named by the place of its scan and its own place in it.
@@ -185,8 +188,12 @@ func (d *decider) missing(q requirement) string {
 			why = describe(s) + " holds no results"
 		case d.elsewhere(s):
 			why = fmt.Sprintf("%s is of commit %s", describe(s), s.Commit.Short())
+		case q.stated && s.Commit == "":
+			why = describe(s) + " does not say which commit it is of"
 		case q.maxAge > 0 && s.Ended.IsZero():
 			why = describe(s) + " does not say when it ended, so its age is not known"
+		case q.maxAge > 0 && s.Ended.Sub(d.Now) > maxSkew:
+			why = fmt.Sprintf("%s says that it ended in %s from now, so its age is not known", describe(s), roughly(s.Ended.Sub(d.Now)))
 		case q.maxAge > 0 && d.Now.Sub(s.Ended) > q.maxAge:
 			why = fmt.Sprintf("%s ended %s ago, more than %s", describe(s), roughly(d.Now.Sub(s.Ended)), roughly(q.maxAge))
 		case lacking != "":
@@ -197,6 +204,9 @@ func (d *decider) missing(q requirement) string {
 	}
 	return why
 }
+
+// maxSkew is how far the clocks of two machines may be apart.
+const maxSkew = 10 * time.Minute
 
 // lacking returns the first wanted rule that no evaluated one fits.
 func lacking(wanted, evaluated []string) string {

@@ -15,7 +15,8 @@ import (
 // judgeFindings gives every finding its verb and the reason for it.
 func (d *decider) judgeFindings() {
 	d.uses = make([]use, len(d.policy.waivers))
-	d.budgets = map[release.Severity]int{}
+	d.spent = make([]int, len(d.policy.budgets))
+	d.unsure, d.worst = map[string]bool{}, release.RiskNone
 	for s := range d.Scans {
 		for i := range d.Scans[s].Findings {
 			j := release.Judgement{Finding: d.Scans[s].Findings[i], Scan: s}
@@ -36,22 +37,32 @@ func (d *decider) judgeFindings() {
 // what makes an exception: known findings, grace, waivers.
 func (d *decider) judge(j *release.Judgement, m match) {
 	p, f := d.policy, &j.Finding
-	severity := p.severity(f)
 	if verb, why := p.settled(f); verb != "" {
 		j.Verb, j.Because = verb, why
 		return
 	}
-	j.Verb, j.Because = p.ruled(f, d.Scans[j.Scan].Category, severity)
-	ruled := j.Verb != ""
-	if !ruled {
-		j.Verb, j.Because = p.measured(f)
-		d.excuse(j, severity, m)
+	s := &sighting{f, d.Scans[j.Scan].Category, p.severity(f)}
+	r, err := d.ruleFor(s)
+	accepted := false
+	switch {
+	case err != nil:
+		j.Verb, j.Because = release.Block, fmt.Sprintf("%s: not known to be fine", err)
+	case r != nil && r.then != "":
+		j.Verb, j.Because = r.then, r.why()
+		accepted = r.then == release.Allow
+	case r != nil:
+		j.Verb, j.Because = p.measured(f, r.thresholds)
+		d.excuse(j, s.worth, m)
+	default:
+		j.Verb, j.Because = p.measured(f, p.thresholds)
+		d.excuse(j, s.worth, m)
 	}
 	if j.Verb != release.Allow {
-		d.waive(j, severity)
+		d.waive(j, s)
 	}
-	if j.Verb != release.Waive && !(ruled && j.Verb == release.Allow) {
-		d.budgets[severity]++
+	if !accepted {
+		d.worst = worse(d.worst, riskOf(s.worth))
+		d.charge(j, s)
 	}
 	if j.Verb == release.Block && d.Mode == release.Audit {
 		j.Verb, j.Because = release.Notice, "audit: would block: "+j.Because
@@ -118,34 +129,38 @@ func (s suppressions) accept(all release.Suppressions) (kind string, ok bool) {
 	return "", false
 }
 
-// ruled asks the policy's rules; the first that fits decides.
-func (p *Policy) ruled(f *release.Finding, category string, severity release.Severity) (release.Verb, string) {
-	for i := range p.rules {
-		r := &p.rules[i]
-		if !r.match(f, category, severity) {
-			continue
+// ruleFor returns the first of the policy's rules that fits, nil for none. An error means that
+// it is not known which.
+func (d *decider) ruleFor(s *sighting) (*rule, error) {
+	for i := range d.policy.rules {
+		r := &d.policy.rules[i]
+		if fits, err := r.match(s, &d.purse); fits || err != nil {
+			return r, err
 		}
-		why := fmt.Sprintf("%s: %s", r.at, r)
-		if r.reason != "" {
-			why += ": " + r.reason
-		}
-		return r.then, why
 	}
-	return "", ""
+	return nil, nil
+}
+
+func (r *rule) why() string {
+	why := fmt.Sprintf("%s: %s", r.at, r)
+	if r.reason != "" {
+		why += ": " + r.reason
+	}
+	return why
 }
 
 // measured holds the finding against the thresholds.
-func (p *Policy) measured(f *release.Finding) (release.Verb, string) {
+func (p *Policy) measured(f *release.Finding, t thresholds) (release.Verb, string) {
 	if (f.Kind == release.KindOpen || f.Kind == release.KindReview) && f.Level == release.LevelNone {
 		return p.open.verb, fmt.Sprintf("%s: kind %s: not known to be fine", p.open.at, f.Kind)
 	}
-	if why := p.fail.reached(f); why != "" {
+	if why := t.fail.reached(f); why != "" {
 		return release.Block, why
 	}
-	if why := p.warn.reached(f); why != "" {
+	if why := t.warn.reached(f); why != "" {
 		return release.Notice, why
 	}
-	return release.Allow, p.warn.below(f)
+	return release.Allow, t.warn.below(f)
 }
 
 // reached says which line makes the finding reach the threshold, "" when none does.

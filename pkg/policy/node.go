@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+	"github.com/google/cel-go/cel"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 )
@@ -27,8 +28,9 @@ const (
 // A reader takes the YAML tree apart. It goes on after an error, so that a person sees all of
 // them at once.
 type reader struct {
-	name string
-	errs []positioned
+	name     string
+	errs     []positioned
+	language *cel.Env // of conditions; nil until there is one
 }
 
 type positioned struct {

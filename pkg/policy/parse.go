@@ -87,6 +87,7 @@ func (r *reader) requirements(n ast.Node, p *Policy) {
 			field{"category", func(n ast.Node) { q.category = r.text(n, "require.category") }},
 			field{"rules", func(n ast.Node) { q.rules = r.texts(n, "require.rules") }},
 			field{"max-age", func(n ast.Node) { q.maxAge = r.age(n, "require.max-age") }},
+			field{"commit", func(n ast.Node) { q.stated = r.choice(n, "require.commit", "optional", "required") == "required" }},
 		)
 		if len(q.tools) == 0 {
 			r.errorf(n, "require: name the tool")
@@ -128,87 +129,6 @@ func (r *reader) suppressions(n ast.Node, p *Policy) {
 			s.justified = r.choice(n, "justification", "optional", "required") == "required"
 		}},
 	)
-}
-
-func (r *reader) rules(n ast.Node, p *Policy) {
-	r.sequence(n, "rules", func(n ast.Node) {
-		d := rule{criteria: criteria{at: r.where(n)}}
-		var then ast.Node
-		r.mapping(n, "a rule", append(r.criteria(&d.criteria),
-			field{"then", func(n ast.Node) { then, d.then = n, r.verb(n, "then") }},
-			field{"reason", func(n ast.Node) { d.reason = r.text(n, "reason") }},
-		)...)
-		if then == nil {
-			r.errorf(n, "a rule needs then: block, warn or allow")
-		}
-		if d.empty() {
-			r.errorf(n, "a rule needs a condition, for instance tool, rule or path")
-		}
-		p.rules = append(p.rules, d)
-	})
-}
-
-func (r *reader) waivers(n ast.Node, p *Policy) {
-	r.sequence(n, "waivers", func(n ast.Node) {
-		w := waiver{criteria: criteria{at: r.where(n)}}
-		given := map[string]bool{}
-		r.mapping(n, "a waiver", append(r.criteria(&w.criteria),
-			field{"owner", func(n ast.Node) { given["owner"] = true; w.owner = r.text(n, "owner") }},
-			field{"reason", func(n ast.Node) { given["reason"] = true; w.reason = r.text(n, "reason") }},
-			field{"expires", func(n ast.Node) { given["expires"] = true; w.expires = r.day(n) }},
-		)...)
-		if len(w.fingerprints) == 0 && len(w.ruleIDs) == 0 && len(w.paths) == 0 && len(w.cwe) == 0 {
-			r.errorf(n, "a waiver needs a fingerprint, a rule, a path or a cwe")
-		}
-		for _, key := range []string{"owner", "reason", "expires"} {
-			if !given[key] {
-				r.errorf(n, "a waiver needs %s", key)
-			}
-		}
-		p.waivers = append(p.waivers, w)
-	})
-}
-
-// day reads the last day on which a waiver holds, and returns the moment after it, in UTC.
-func (r *reader) day(n ast.Node) time.Time {
-	text := r.text(n, "expires")
-	day, err := time.Parse(time.DateOnly, text)
-	if text != "" && err != nil {
-		r.errorf(n, "expires %q: want a day as in 2006-01-02", clip(text))
-	}
-	if err != nil {
-		return time.Time{}
-	}
-	return day.AddDate(0, 0, 1)
-}
-
-func (r *reader) budgets(n ast.Node, p *Policy) {
-	r.sequence(n, "budgets", func(n ast.Node) {
-		b := budget{at: r.where(n)}
-		given := 0
-		r.mapping(n, "a budget",
-			field{"severity", func(n ast.Node) {
-				given++
-				b.severity = release.Severity(r.choice(n, "budgets.severity", severityWords()...))
-			}},
-			field{"at-most", func(n ast.Node) { given++; b.most = r.whole(n, "budgets.at-most", 0, 1_000_000) }},
-		)
-		if given < 2 {
-			r.errorf(n, "a budget needs severity and at-most")
-		}
-		p.budgets = append(p.budgets, b)
-	})
-}
-
-func (r *reader) graces(n ast.Node, p *Policy) {
-	var fields []field
-	for _, word := range severityWords() {
-		fields = append(fields, field{word, func(n ast.Node) {
-			days := int(r.age(n, "grace."+word) / (24 * time.Hour))
-			p.grace[release.Severity(word)] = grace{days, r.where(n)}
-		}})
-	}
-	r.mapping(n, "grace", fields...)
 }
 
 func (r *reader) limits(n ast.Node, p *Policy) {

@@ -20,8 +20,8 @@ type Policy struct {
 	inputs map[string]string
 	limits Limits
 
-	mode         release.Mode
-	fail, warn   threshold
+	mode release.Mode
+	thresholds
 	worth        map[release.Level]release.Severity
 	open         reaction
 	incomplete   reaction
@@ -35,6 +35,7 @@ type Policy struct {
 	rules        []rule
 	required     []requirement
 	waivers      []waiver
+	protect      map[release.Risk]protection
 }
 
 // Limits are what a file says about the size of SARIF files. Zero is not said.
@@ -74,22 +75,26 @@ type grace struct {
 }
 
 type budget struct {
-	severity release.Severity
-	most     int
-	at       string
+	criteria
+	most int
 }
 
+// A rule says what is done with findings that fit, or from where on.
 type rule struct {
 	criteria
-	then   release.Verb
-	reason string
+	then       release.Verb // "" where thresholds decide
+	thresholds thresholds
+	reason     string
 }
+
+type thresholds struct{ fail, warn threshold }
 
 type requirement struct {
 	tools    []string
 	category string
 	rules    []string
 	maxAge   time.Duration
+	stated   bool // the scan has to say that it is of this commit
 	at       string
 }
 
@@ -103,10 +108,12 @@ type waiver struct {
 // there is no score, at level error; warn at 4.0 or level warning.
 func Default() *Policy {
 	return &Policy{
-		name:       builtIn,
-		mode:       release.Enforce,
-		fail:       threshold{score: 7, scoreAt: builtIn, level: release.LevelError, levelAt: builtIn},
-		warn:       threshold{score: 4, scoreAt: builtIn, level: release.LevelWarning, levelAt: builtIn},
+		name: builtIn,
+		mode: release.Enforce,
+		thresholds: thresholds{
+			fail: threshold{score: 7, scoreAt: builtIn, level: release.LevelError, levelAt: builtIn},
+			warn: threshold{score: 4, scoreAt: builtIn, level: release.LevelWarning, levelAt: builtIn},
+		},
 		open:       reaction{release.Notice, builtIn},
 		incomplete: reaction{release.Block, builtIn},
 		unstated:   reaction{release.Allow, builtIn},
@@ -117,6 +124,7 @@ func Default() *Policy {
 		},
 		suppressions: suppressions{inSource: true, external: true, at: builtIn},
 		grace:        map[release.Severity]grace{},
+		protect:      map[release.Risk]protection{},
 	}
 }
 
@@ -132,6 +140,7 @@ func Parse(name string, data []byte) (*Policy, error) {
 		r.mapping(tree, "the policy",
 			field{"inputs", func(n ast.Node) { p.inputs = r.inputs(n) }},
 			field{"gate", func(n ast.Node) { r.gate(n, p) }},
+			field{"protect", func(n ast.Node) { r.protect(n, p) }},
 		)
 	}
 	if err := r.err(); err != nil {
@@ -164,6 +173,7 @@ func (r *reader) inputs(n ast.Node) map[string]string {
 }
 
 func (r *reader) gate(n ast.Node, p *Policy) {
+	var rules ast.Node // read last: they may begin from the thresholds
 	r.mapping(n, "gate",
 		field{"mode", func(n ast.Node) {
 			p.mode = release.Mode(r.choice(n, "mode", string(release.Enforce), string(release.Audit)))
@@ -180,10 +190,13 @@ func (r *reader) gate(n ast.Node, p *Policy) {
 		field{"other-commit", func(n ast.Node) { r.reaction(n, "other-commit", &p.other) }},
 		field{"require", func(n ast.Node) { r.requirements(n, p) }},
 		field{"suppressions", func(n ast.Node) { r.suppressions(n, p) }},
-		field{"rules", func(n ast.Node) { r.rules(n, p) }},
+		field{"rules", func(n ast.Node) { rules = n }},
 		field{"waivers", func(n ast.Node) { r.waivers(n, p) }},
 		field{"budgets", func(n ast.Node) { r.budgets(n, p) }},
 		field{"grace", func(n ast.Node) { r.graces(n, p) }},
 		field{"limits", func(n ast.Node) { r.limits(n, p) }},
 	)
+	if rules != nil {
+		r.rules(rules, p)
+	}
 }

@@ -62,6 +62,7 @@ func TestSchemaKnowsTheKeys(t *testing.T) {
 	known := regexp.MustCompile(`unknown key "q{40}"; [^,]* has (.*)`)
 	for path, doc := range map[string]string{
 		"properties":                            "%s",
+		"properties/protect":                    "protect: {%s}",
 		"$defs/gate/properties":                 "gate: {%s}",
 		"$defs/threshold/properties":            "gate: {fail: {%s}}",
 		"$defs/rule/properties":                 "gate: {rules: [{%s}]}",
@@ -203,6 +204,10 @@ func validateContent(root, schema map[string]any, keyword string, argument, valu
 	case "maximum":
 		if isNumber && number > argument.(float64) {
 			return fmt.Errorf("%v is too large", number)
+		}
+	case "maxLength":
+		if text, ok := value.(string); ok && len(text) > int(argument.(float64)) {
+			return fmt.Errorf("%d characters", len(text))
 		}
 	case "pattern":
 		if text, ok := value.(string); ok && !regexp.MustCompile(argument.(string)).MatchString(text) {

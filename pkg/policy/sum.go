@@ -15,13 +15,38 @@ import (
 // maxReasons is how many findings are named among the reasons; the judgements hold them all.
 const maxReasons = 10
 
-// spend holds what is left after waivers against the budgets.
+// charge counts a finding against the budgets that it fits, unless it is waived.
+func (d *decider) charge(j *release.Judgement, s *sighting) {
+	if j.Verb == release.Waive {
+		return
+	}
+	for i := range d.policy.budgets {
+		fits, err := d.policy.budgets[i].match(s, &d.purse)
+		if err != nil {
+			d.doubt(err)
+		}
+		if fits {
+			d.spent[i]++
+		}
+	}
+}
+
+// doubt fails the decision over a condition that could not be evaluated, once for each reason.
+func (d *decider) doubt(err error) {
+	if text := err.Error(); !d.unsure[text] {
+		d.unsure[text] = true
+		d.problem(release.Fail, "%s", text)
+	}
+}
+
+// spend holds what was counted against the budgets.
 func (d *decider) spend() {
-	for _, b := range d.policy.budgets {
-		if n := d.budgets[b.severity]; n > b.most {
+	for i := range d.policy.budgets {
+		b := &d.policy.budgets[i]
+		if n := d.spent[i]; n > b.most {
 			d.problems = append(d.problems, problem{
 				outcome: release.Fail, lowered: true,
-				text: fmt.Sprintf("%s: %d findings of severity %s, at most %d are allowed", b.at, n, b.severity, b.most),
+				text: fmt.Sprintf("%s: %d findings of %s, at most %d are allowed", b.at, n, b, b.most),
 			})
 		}
 	}
@@ -57,6 +82,9 @@ func (d *decider) sum() {
 		out.Reasons = []string{fmt.Sprintf("%s: nothing above the thresholds among %d findings of %d scans", d.policy.name, d.present(), len(d.Scans))}
 	}
 	out.Risk = d.risk()
+	if how := d.policy.protects(out.Risk); how.how != "" {
+		out.Protect, out.ProtectBecause = how.how, fmt.Sprintf("%s: risk %s", how.at, out.Risk)
+	}
 }
 
 // unbased says that there is no baseline, where one was asked for or would matter.
@@ -139,28 +167,19 @@ func outcomeRank(o release.Outcome) int {
 // waived, and those that are allowed for being small. Where a scan is not known to be whole
 // it is high at least: what nobody has looked at may be anything.
 func (d *decider) risk() release.Risk {
-	worst := release.RiskNone
 	for _, p := range d.problems {
 		if p.outcome == release.Fail && !p.lowered {
-			worst = release.RiskHigh
+			return worse(d.worst, release.RiskHigh)
 		}
 	}
-	for i := range d.decision.Judgements {
-		j := &d.decision.Judgements[i]
-		if j.Scan < 0 {
-			continue
-		}
-		if verb, _ := d.policy.settled(&j.Finding); verb == release.Allow {
-			continue
-		}
-		if verb, _ := d.policy.ruled(&j.Finding, d.Scans[j.Scan].Category, d.policy.severity(&j.Finding)); verb == release.Allow {
-			continue
-		}
-		if risk := riskOf(d.policy.severity(&j.Finding)); riskRank(risk) > riskRank(worst) {
-			worst = risk
-		}
+	return d.worst
+}
+
+func worse(a, b release.Risk) release.Risk {
+	if riskRank(b) > riskRank(a) {
+		return b
 	}
-	return worst
+	return a
 }
 
 func riskOf(s release.Severity) release.Risk {
@@ -178,9 +197,7 @@ func riskOf(s release.Severity) release.Risk {
 	}
 }
 
-func riskRank(r release.Risk) int {
-	return slices.Index([]release.Risk{release.RiskNone, release.RiskLow, release.RiskMedium, release.RiskHigh, release.RiskCritical}, r)
-}
+func riskRank(r release.Risk) int { return slices.Index(risks(), r) }
 
 func severityRank(s release.Severity) int {
 	return slices.Index([]release.Severity{

@@ -14,11 +14,15 @@ type use struct{ findings int }
 
 // waive applies the first waiver that holds. Where only expired ones fit, the finding blocks,
 // whatever it would do without them: somebody promised that it would be gone by now.
-func (d *decider) waive(j *release.Judgement, severity release.Severity) {
+func (d *decider) waive(j *release.Judgement, s *sighting) {
 	var expired *waiver
 	for i := range d.policy.waivers {
 		w := &d.policy.waivers[i]
-		if !w.match(&j.Finding, d.Scans[j.Scan].Category, severity) {
+		fits, err := w.match(s, &d.purse)
+		if err != nil {
+			d.doubt(err)
+		}
+		if !fits {
 			continue
 		}
 		d.uses[i].findings++

@@ -26,6 +26,18 @@ const (
 	RiskCritical Risk = "critical"
 )
 
+// Protect is how much of the data is kept before a commit ships. Each holds what those before
+// it hold. The zero value means that the policy does not say.
+type Protect string
+
+// Ways to protect, least first.
+const (
+	ProtectNothing  Protect = "nothing"
+	ProtectSnapshot Protect = "snapshot"
+	ProtectBackup   Protect = "backup" // snapshots, and an encrypted copy of them elsewhere
+	ProtectVerify   Protect = "verify" // a backup that was restored once to prove it
+)
+
 // Mode says whether a decision binds.
 type Mode string
 
@@ -42,6 +54,10 @@ type Decision struct {
 	Outcome Outcome `json:"outcome"`
 	Risk    Risk    `json:"risk"`
 	Mode    Mode    `json:"mode"`
+
+	// Protect is what the policy wants kept at this risk, ProtectBecause the line that says so.
+	Protect        Protect `json:"protect,omitempty"`
+	ProtectBecause string  `json:"protect_because,omitempty"`
 
 	// Reasons stand for what decided, worst first; a pass has one too.
 	Reasons []string `json:"reasons"`

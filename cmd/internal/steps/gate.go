@@ -21,8 +21,9 @@ import (
 
 // Gate decides by what scanners found whether the commit may ship.
 type Gate struct {
-	subject subject
-	gating  gating
+	subject    subject
+	gating     gating
+	explaining explaining
 }
 
 // Declare implements Step.
@@ -36,17 +37,18 @@ func (g *Gate) Declare(set *step.Set) {
 	set.Faces = []step.Face{step.CLI, step.Action, step.Tekton}
 	g.subject.declare(set)
 	g.gating.declare(set)
+	g.explaining.declare(set)
 }
 
 // Run implements Step.
 func (g *Gate) Run(ctx context.Context, run *Run) error {
-	return g.subject.record(ctx, run, "gate", func(ctx context.Context, e *release.Entry) error {
+	keep := g.subject.record
+	if g.explaining.dry {
+		keep = g.subject.rehearse
+	}
+	return keep(ctx, run, "gate", func(ctx context.Context, e *release.Entry) error {
 		err := g.gating.run(ctx, run, &g.subject, e)
-		if e.Decision != nil {
-			shown := *e
-			conclude(&shown, err, run.Now())
-			run.Tell(report.Text(recordOf(shown), report.Options{Source: sourceOf(ctx, run)}))
-		}
+		g.explaining.tell(ctx, run, *e, err)
 		return err
 	})
 }

@@ -151,17 +151,17 @@ func (r *Release) skips(name string) bool { return slices.Contains(r.skip, name)
 
 // journey runs the steps up to the proof and stops at the first that fails.
 func (r *Release) journey(ctx context.Context, run *Run) error {
-	var risk release.Risk
+	var decision release.Decision
 	stages := []stage{{"gate", func(ctx context.Context, e *release.Entry) error {
 		err := r.gating.run(ctx, run, &r.subject, e)
 		if e.Decision != nil {
-			risk = e.Decision.Risk
+			decision = *e.Decision
 		}
 		return err
 	}}}
 	if !r.skips(skipSnapshot) {
 		stages = append(stages, stage{"snapshot", func(ctx context.Context, e *release.Entry) error {
-			r.snapping.risk = risk
+			r.snapping.decision = decision
 			return r.snapping.run(ctx, run, &r.cluster, e)
 		}})
 	}
@@ -189,6 +189,9 @@ func (r *Release) journey(ctx context.Context, run *Run) error {
 		run.Log.Info("step", "name", s.name)
 		if err := r.subject.record(ctx, run, s.name, s.work); err != nil {
 			return r.explain(s.name, err)
+		}
+		if err := unprotected(decision); s.name == "gate" && r.skips(skipSnapshot) && err != nil {
+			return err
 		}
 	}
 	return nil

@@ -48,28 +48,28 @@ func (s *Snapshot) Run(ctx context.Context, run *Run) error {
 			return unconnected
 		}
 		var err error
-		if s.snapping.risk, err = s.decided(ctx, run); err != nil {
+		if s.snapping.decision, err = s.decided(ctx, run); err != nil {
 			run.Log.Warn("the gate's decision could not be read; the snapshots will not bear its risk", "error", err)
 		}
 		return s.snapping.run(ctx, run, &s.cluster, e)
 	})
 }
 
-// decided returns the risk of the gate's decision in this run, "" where there is none.
-func (s *Snapshot) decided(ctx context.Context, run *Run) (release.Risk, error) {
+// decided returns the gate's decision in this run; the zero one where there is none.
+func (s *Snapshot) decided(ctx context.Context, run *Run) (release.Decision, error) {
 	record, err := s.subject.read(ctx, run)
 	if gate := record.Last("gate"); gate != nil && gate.Decision != nil {
-		return gate.Decision.Risk, nil
+		return *gate.Decision, nil
 	}
-	return "", err
+	return release.Decision{}, err
 }
 
 // snapping holds the inputs of the snapshots alone.
 type snapping struct {
 	claims string
 	class  string
-	// risk of the gate's decision; set by the step before it runs.
-	risk release.Risk
+	// decision is the gate's; set by the step before it runs.
+	decision release.Decision
 }
 
 func (s *snapping) declare(set *step.Set) {
@@ -97,13 +97,16 @@ func (s *snapping) declare(set *step.Set) {
 
 // run takes the snapshots and leaves them in the entry, also when only some are good.
 func (s *snapping) run(ctx context.Context, run *Run, c *cluster, e *release.Entry) error {
+	if s.decision.Protect == release.ProtectNothing {
+		return spare(run, s.decision, e)
+	}
 	connected, err := c.connect(ctx, run)
 	if err != nil {
 		return err
 	}
 	before := connected.Waited()
 	taken, err := snapshot.Take(ctx, connected, snapshot.Request{
-		Subject: e.Subject, Risk: s.risk, Claims: s.claims, Class: s.class, Timeout: c.timeout,
+		Subject: e.Subject, Risk: s.decision.Risk, Claims: s.claims, Class: s.class, Timeout: c.timeout,
 	})
 	e.Protection, e.Waited = &taken, (connected.Waited() - before).Seconds()
 	for _, skipped := range taken.Skipped {
@@ -112,7 +115,7 @@ func (s *snapping) run(ctx context.Context, run *Run, c *cluster, e *release.Ent
 	for _, note := range taken.Notes {
 		run.Log.Warn("note", "what", note)
 	}
-	return errors.Join(err,
+	return errors.Join(err, beyondSnapshots(s.decision),
 		run.Host.Output("snapshots", strings.Join(ready(taken.Snapshots), ",")),
 		run.Host.Output("frozen-seconds", strconv.FormatFloat(taken.FrozenSeconds, 'f', 3, 64)),
 		run.Host.Output("consistency", string(weakest(taken.Snapshots))))

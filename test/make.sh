@@ -216,8 +216,8 @@ soak() {
     export KNOWNGOOD_TEST_GITEA="$built"
     soaked "reports on a real Gitea" ./test/gitea
   fi
-  one_cluster
   soaked "two builds from nothing" ./test/product
+  one_cluster
   soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket
   soaked "kills of whole releases" -run Killed ./test/journey
   soaked "start of the program" -run '^$' -bench Start -benchtime 50x ./cmd/knowngood

@@ -61,9 +61,9 @@ func Release(specs []step.Spec, config Config) (string, error) {
 		Params:      releaseParams(found, config),
 		Results:     releaseResults(found),
 	}
-	for _, workspace := range workspaces() {
+	for _, workspace := range releaseWorkspaces() {
 		spec.Workspaces = append(spec.Workspaces, pipeline.PipelineWorkspaceDeclaration{
-			Name: workspace.Name, Description: workspace.Description, Optional: workspace.Name != "source",
+			Name: workspace.Name, Description: workspace.Description, Optional: workspace.Optional,
 		})
 	}
 	before := ""
@@ -152,10 +152,28 @@ func handed(spec step.Spec) pipeline.Params {
 	return all
 }
 
+// recordsFolder is where records lie in the volume of the checkout, if not in a bucket.
+const recordsFolder = ".knowngood"
+
+// releaseWorkspaces are the Tasks' but for the records'. Two workspaces of a PipelineRun on one
+// claim would leave some Tasks unschedulable: Tekton keeps Tasks of a claim on one node by the
+// name of one of its workspaces, and looks for it by the other (v1.14.0).
+func releaseWorkspaces() []pipeline.WorkspaceDeclaration {
+	all := slices.DeleteFunc(workspaces(), func(w pipeline.WorkspaceDeclaration) bool { return w.Name == "records" })
+	all[0].Optional = false
+	all[0].Description = "A volume with the checkout: SARIF files and .knowngood.yaml are looked for here. Where the records do not lie\n" +
+		"in a bucket (catalog) they lie in its folder " + recordsFolder + "."
+	return all
+}
+
 func bound() []pipeline.WorkspacePipelineTaskBinding {
 	var all []pipeline.WorkspacePipelineTaskBinding
 	for _, workspace := range workspaces() {
-		all = append(all, pipeline.WorkspacePipelineTaskBinding{Name: workspace.Name, Workspace: workspace.Name})
+		one := pipeline.WorkspacePipelineTaskBinding{Name: workspace.Name, Workspace: workspace.Name}
+		if one.Name == "records" {
+			one.Workspace, one.SubPath = "source", recordsFolder
+		}
+		all = append(all, one)
 	}
 	return all
 }

@@ -53,10 +53,10 @@ func (r *readme) params(specs pipeline.ParamSpecs) {
 	}
 }
 
-func (r *readme) workspaces(required string) {
+func (r *readme) workspaces(all []pipeline.WorkspaceDeclaration) {
 	r.table("Workspaces", "workspace", "optional", "meaning")
-	for _, w := range workspaces() {
-		r.row(code(w.Name), map[bool]string{true: "no", false: "yes"}[w.Name == required], w.Description)
+	for _, w := range all {
+		r.row(code(w.Name), map[bool]string{false: "no", true: "yes"}[w.Optional], strings.ReplaceAll(w.Description, "\n", " "))
 	}
 }
 
@@ -98,7 +98,7 @@ func TaskReadme(spec step.Spec, config Config) string {
 	r.title(Name(spec), spec.Summary, spec.Long, "Needs Tekton Pipelines "+minVersion+" or newer.")
 	r.install("tekton/task/" + Name(spec))
 	r.params(params(spec, config))
-	r.workspaces("")
+	r.workspaces(workspaces())
 	r.results(results(spec))
 	r.permissions(spec)
 	return r.String()
@@ -128,7 +128,7 @@ func ReleaseReadme(specs []step.Spec, config Config) (string, error) {
 	r.WriteString("\n## What runs\n\n    " + strings.Join(order(), " → ") + "\n\nand at the end, also after a failure: `" + reportName + "`, or `" +
 		failedName + "` where the deploy failed.\n")
 	r.params(releaseParams(found, config))
-	r.workspaces("source")
+	r.workspaces(releaseWorkspaces())
 	r.table("Results", "result", "meaning")
 	for _, result := range releaseResults(found) {
 		r.row(code(result.Name), result.Description)

@@ -37,6 +37,7 @@ func main() {
 
 type settings struct {
 	listen, token, login, repository string
+	certificate, key                 string
 	app, wait                        bool
 	scopes                           string
 	pulls                            []github.Pull
@@ -45,7 +46,9 @@ type settings struct {
 func parse(args []string) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("github", flag.ContinueOnError)
-	flags.StringVar(&s.listen, "listen", "127.0.0.1:0", "loopback address to listen on")
+	flags.StringVar(&s.listen, "listen", "127.0.0.1:0", "address to listen on: loopback, unless it serves TLS")
+	flags.StringVar(&s.certificate, "certificate", "", "PEM file of the certificate to serve, for clients in a network of their own")
+	flags.StringVar(&s.key, "key", "", "PEM file of its key")
 	flags.StringVar(&s.token, "token", "", "the token that it knows")
 	flags.StringVar(&s.login, "login", "github-actions[bot]", "who the token is")
 	flags.BoolVar(&s.app, "app", true, "the token is an installed app's, as a workflow's own is")
@@ -86,8 +89,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		return err
 	}
 	host, _, err := net.SplitHostPort(s.listen)
-	if address := net.ParseIP(host); err != nil || address == nil || !address.IsLoopback() {
-		return fmt.Errorf("listen on %q: want a loopback address, e.g. 127.0.0.1:0", s.listen)
+	if address := net.ParseIP(host); err != nil || address == nil || s.certificate == "" && !address.IsLoopback() {
+		return fmt.Errorf("listen on %q: want a loopback address, e.g. 127.0.0.1:0, or a certificate to serve", s.listen)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
 	if err != nil {
@@ -95,8 +98,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	}
 	server := &http.Server{Handler: s.server(), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	fmt.Fprintf(stdout, "http://%s\n", listener.Addr())
+	if s.certificate == "" {
+		fmt.Fprintf(stdout, "http://%s\n", listener.Addr())
+		go func() { served <- server.Serve(listener) }()
+	} else {
+		fmt.Fprintf(stdout, "https://%s\n", listener.Addr())
+		go func() { served <- server.ServeTLS(listener, s.certificate, s.key) }()
+	}
 	closed := make(chan struct{})
 	if s.wait {
 		go func() {

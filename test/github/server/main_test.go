@@ -5,11 +5,19 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/knowngood/knowngood/test/peer"
 )
 
 func TestTheServerPrintsItsAddressAndEnds(t *testing.T) {
@@ -54,6 +62,43 @@ func TestTheServerStaysOnThisMachine(t *testing.T) {
 		if err := run(ctx, []string{"-listen", address}, strings.NewReader(""), io.Discard); err == nil || !strings.Contains(err.Error(), "want a loopback address") {
 			t.Errorf("listen on %q: %v", address, err)
 		}
+	}
+}
+
+// TestTheServerGoesFurtherWithTLS: the token then crosses no network in the clear.
+func TestTheServerGoesFurtherWithTLS(t *testing.T) {
+	t.Parallel()
+	authority := peer.NewAuthority(t, "authority", time.Now)
+	served := authority.Issue(t, peer.Order{Names: []string{"localhost"}})
+	certificate, key := filepath.Join(t.TempDir(), "tls.crt"), filepath.Join(t.TempDir(), "tls.key")
+	if err := errors.Join(os.WriteFile(certificate, peer.PEM(served.Leaf), 0o600), os.WriteFile(key, peer.KeyPEM(t, served), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	stdin, hold := io.Pipe()
+	out, stdout := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(t.Context(), []string{"-listen", "0.0.0.0:0", "-certificate", certificate, "-key", key, "-wait"}, stdin, stdout)
+	}()
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(strings.TrimSpace(address), "https://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(authority.Certificate)
+	connection, err := (&tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12}}).
+		DialContext(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	connection.Close()
+	hold.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package journey
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	pipeline "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/knowngood/knowngood/test/product"
+)
+
+// A stranger releases the shop on Tekton as the READMEs tell it.
+type stranger struct {
+	*Journey
+	t *testing.T
+}
+
+// github is the namespace of the fake GitHub.
+func (s stranger) github() string { return s.Namespace + "-github" }
+
+// visit prepares the namespace of the shop: knowngood's files, the stranger's own, and images.
+func visit(t *testing.T) stranger {
+	t.Helper()
+	s := stranger{begin(t, "tekton-journey"), t}
+	if !strings.Contains(s.kubernetes("api-resources", "--api-group=tekton.dev", "-o", "name"), "pipelineruns") {
+		t.Skip("the cluster has no Tekton: cluster up --with tekton")
+	}
+	t.Cleanup(s.leave)
+	s.kubernetes("label", "--overwrite", "namespace", s.Namespace, "pod-security.kubernetes.io/enforce=restricted")
+	s.bring()
+	install := exec.CommandContext(t.Context(), "sh", "-euc",
+		`sed "s/%NAMESPACE%/$NAMESPACE/g" tekton/*/*/*.yaml | "$KUBECTL" --kubeconfig "$KUBECONFIG" apply -n "$NAMESPACE" -f -`)
+	install.Dir = s.Root
+	install.Env = append(os.Environ(), "NAMESPACE="+s.Namespace, "KUBECTL="+s.Kubectl, "KUBECONFIG="+s.Kubeconfig)
+	if output, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("install: %v\n%s", err, output)
+	}
+	s.openGitHub()
+	s.apply(s.Namespace, "stranger.yaml")
+	s.kubernetes("wait", "--for=condition=Ready", "pod/fill", "--timeout=120s")
+	s.fill()
+	return s
+}
+
+// leave takes away what lies in no namespace of the test; namespaces go by themselves.
+func (s stranger) leave() {
+	ctx := context.WithoutCancel(s.t.Context())
+	for _, args := range [][]string{
+		{"delete", "namespace", s.Namespace, s.github(), "--wait=false", "--ignore-not-found"},
+		{"delete", "clusterroles,clusterrolebindings", "--selector=app.kubernetes.io/part-of=knowngood"},
+		{"delete", "volumesnapshotclass", s.Namespace + "-slow", "--ignore-not-found"},
+	} {
+		if _, err := s.Kubernetes(ctx, args...); err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
+func (s stranger) kubernetes(args ...string) string {
+	s.t.Helper()
+	output, err := s.Kubernetes(s.t.Context(), args...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.TrimSpace(output)
+}
+
+// bring makes the images: knowngood's own by its Dockerfile, the cluster's kubectl, the fake
+// GitHub.
+func (s stranger) bring() {
+	s.t.Helper()
+	ctx, tool := s.t.Context(), filepath.Join(s.Cache, "images", "image")
+	archives := []string{filepath.Join(s.Work, "knowngood.tar")}
+	if err := product.Image(ctx, product.Request{
+		Root: s.Root, Work: s.Work, Tool: tool, Name: "knowngood.test/knowngood:test", Version: "test", Revision: "none", Out: s.Out,
+	}, archives[0]); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.run(ctx, s.Root, "go", "build", "-ldflags=-s -w", "-o", filepath.Join(s.Work, "github", "github"), "./test/github/server"); err != nil {
+		s.t.Fatal(err)
+	}
+	kubectl, err := os.ReadFile(s.Kubectl)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write(filepath.Join("kubectl", "kubectl"), kubectl)
+	for _, name := range []string{"kubectl", "github"} {
+		s.write(filepath.Join(name, "Dockerfile"),
+			fmt.Appendf(nil, "FROM scratch\nCOPY --chmod=755 %[1]s /%[1]s\nUSER 65532:65532\nENTRYPOINT [\"/%[1]s\"]\n", name))
+		archive := filepath.Join(s.Work, name+".tar")
+		archives = append(archives, archive)
+		if err := s.run(ctx, s.Root, tool, "build", "-t", "knowngood.test/"+name+":test", "-o", archive, filepath.Join(s.Work, name)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := s.Load(ctx, archives); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s stranger) write(name string, data []byte) {
+	s.t.Helper()
+	path := filepath.Join(s.Work, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o755); err != nil { //nolint:gosec // a program of an image
+		s.t.Fatal(err)
+	}
+}
+
+// apply applies a file of testdata with what it cannot know.
+func (s stranger) apply(namespace, name string) {
+	s.t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	known := strings.NewReplacer("%NAMESPACE%", namespace, "%TOKEN%", token,
+		"%CLEAN%", string(s.Commits["clean"]), "%INJECTION%", string(s.Commits["injection"]),
+		"%DATABASE%", s.kubernetes("get", "statefulset", "db", "-o", "jsonpath={.spec.template.spec.containers[0].image}"))
+	if err := s.kubectlWith(s.t.Context(), known.Replace(string(text)), "apply", "--namespace", namespace, "-f", "-"); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// openGitHub starts the fake, and hands the certificate that it serves to the shop's namespace.
+func (s stranger) openGitHub() {
+	s.t.Helper()
+	s.kubernetes("create", "namespace", s.github())
+	s.kubernetes("-n", s.github(), "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+	s.apply(s.github(), "github.yaml")
+	s.kubernetes("-n", s.github(), "wait", "--for=condition=Ready", "pod/github", "--timeout=120s")
+	var secret corev1.Secret
+	s.get(&secret, "-n", s.github(), "get", "secret", "github-tls", "-o", "json")
+	authority := filepath.Join(s.Work, "github.pem")
+	if err := os.WriteFile(authority, secret.Data["ca.crt"], 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	s.kubernetes("create", "configmap", "authorities", "--from-file", authority)
+}
+
+func (s stranger) get(into any, args ...string) {
+	s.t.Helper()
+	if err := json.Unmarshal([]byte(s.kubernetes(args...)), into); err != nil {
+		s.t.Fatalf("%s: %v", strings.Join(args, " "), err)
+	}
+}
+
+// fill writes three checkouts to the volume: of the two commits, and one that cannot be deployed.
+func (s stranger) fill() {
+	s.t.Helper()
+	files := map[string][]byte{"broken/deploy.yaml": []byte("apiVersion: apps/v1\nkind: Nonsense\nmetadata: {name: x}\n")}
+	for _, name := range []string{"clean", "injection"} {
+		if err := s.run(s.t.Context(), s.Root, s.shop, "scan", "--repo", s.checkout(), "--out", s.report(name), string(s.Commits[name])); err != nil {
+			s.t.Fatal(err)
+		}
+		scan, err := os.ReadFile(s.report(name))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		manifests, err := s.output(s.t.Context(), s.Root, s.shop, "manifests", "--tag", s.Commits[name].Short())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		files[name+"/reports/gosec.sarif"], files[name+"/deploy.yaml"] = scan, manifests
+	}
+	files["broken/reports/gosec.sarif"] = files["clean/reports/gosec.sarif"]
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for name, data := range files {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data))}); err != nil {
+			s.t.Fatal(err)
+		}
+		if _, err := w.Write(data); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.kubectlWith(s.t.Context(), archive.String(), "exec", "--stdin", "fill", "--", "tar", "--extract", "--directory", "/release"); err != nil {
+		s.t.Fatal(err)
+	}
+	s.kubernetes("delete", "pod", "fill", "--timeout=60s")
+}
+
+// release is the sample's PipelineRun, for one of the checkouts.
+func (s stranger) release(checkout, commit string, pull int, more map[string]string) string {
+	s.t.Helper()
+	data, err := os.ReadFile(filepath.Join(s.Root, "tekton/pipeline/knowngood-release/samples/run.yaml"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var run pipeline.PipelineRun
+	if err := yaml.UnmarshalStrict(data, &run); err != nil {
+		s.t.Fatal(err)
+	}
+	values := map[string]string{
+		"commit": string(s.Commits[commit]), "pull-request": fmt.Sprint(pull), "image": "knowngood.test/knowngood:test",
+		"github-api-url": "https://github." + s.github() + ".svc", "timeout": "2m",
+	}
+	for name, value := range more {
+		values[name] = value
+	}
+	run.Spec.Params = slices.DeleteFunc(run.Spec.Params, func(p pipeline.Param) bool { return values[p.Name] != "" })
+	for name, value := range values {
+		run.Spec.Params = append(run.Spec.Params, pipeline.Param{Name: name, Value: *pipeline.NewStructuredValues(value)})
+	}
+	for i := range run.Spec.Workspaces {
+		if run.Spec.Workspaces[i].Name == "source" {
+			run.Spec.Workspaces[i].SubPath = checkout
+		}
+	}
+	run.Spec.Workspaces = append(run.Spec.Workspaces, pipeline.WorkspaceBinding{
+		Name: "ssl-ca-directory", ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "authorities"}},
+	})
+	text, err := yaml.Marshal(run)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	path := filepath.Join(s.t.TempDir(), "run.yaml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return s.kubernetes("create", "-f", path, "-o", "jsonpath={.metadata.name}")
+}
+
+// A told is a PipelineRun at its end, with its TaskRuns by the name of their task.
+type told struct {
+	pipeline.PipelineRun
+	tasks map[string]pipeline.TaskRun
+}
+
+func (s stranger) await(name string) told {
+	s.t.Helper()
+	began := time.Now()
+	if _, err := s.Kubernetes(s.t.Context(), "wait", "--for=jsonpath={.status.completionTime}", "pipelinerun/"+name, "--timeout=5m"); err != nil {
+		s.t.Fatalf("%v\n%s", err, s.kubernetes("get", "taskruns,pods", "-o", "wide"))
+	}
+	var end told
+	s.get(&end.PipelineRun, "get", "pipelinerun", name, "-o", "json")
+	var list pipeline.TaskRunList
+	s.get(&list, "get", "taskruns", "-l", "tekton.dev/pipelineRun="+name, "-o", "json")
+	end.tasks = map[string]pipeline.TaskRun{}
+	for _, run := range list.Items {
+		end.tasks[run.Labels["tekton.dev/pipelineTask"]] = run
+	}
+	s.t.Logf("%s took %.1f s: %s", name, time.Since(began).Seconds(), end.Status.GetCondition("Succeeded").GetMessage())
+	return end
+}
+
+// results of a TaskRun, as text.
+func results(run pipeline.TaskRun) map[string]string {
+	all := map[string]string{}
+	for _, result := range run.Status.Results {
+		all[result.Name] = result.Value.StringVal
+		if result.Value.Type == pipeline.ParamTypeObject {
+			all[result.Name] = fmt.Sprint(result.Value.ObjectVal)
+		}
+	}
+	return all
+}
+
+// logs of a TaskRun's pod, for a test that failed.
+func (s stranger) logs(run pipeline.TaskRun) string {
+	text, err := s.Kubernetes(s.t.Context(), "logs", run.Status.PodName, "--all-containers", "--tail=40")
+	return fmt.Sprint(text, err)
+}

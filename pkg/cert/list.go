@@ -36,7 +36,7 @@ type Certificate = cmapi.Certificate
 // error of usage. The error wraps kube.ErrNoAPI where cert-manager is not installed.
 func List(ctx context.Context, c *kube.Cluster, selector string) ([]cmapi.Certificate, error) {
 	if _, err := labels.Parse(selector); err != nil {
-		return nil, fault.Usagef("certificates %q: %w", selector, err)
+		return nil, fault.Hint(fault.Usagef("certificates %q: %w", selector, err), "write it as kubectl takes it, e.g. app=shop or app in (shop, db)")
 	}
 	list, err := c.Certificates.CertmanagerV1().Certificates(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {

@@ -209,8 +209,10 @@ func TestRealEveryReadyPodIsProved(t *testing.T) {
 		pod.Containers[0].VolumeMounts = append(pod.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "stranger", MountPath: "/stranger"})
 	}
 	r.Serve(t, odd)
-	out, err := r.Streams.Exec(t.Context(), kube.Command{Namespace: r.Namespace, Pod: "db-1", Container: "main", Args: []string{"sh", "-c",
-		`psql -XAtqd postgres -c "alter system set ssl_cert_file='/stranger/tls.crt'" -c "alter system set ssl_key_file='/stranger/tls.key'" && /opt/db/reload`}})
+	out, err := r.Streams.Exec(t.Context(), kube.Command{Namespace: r.Namespace, Pod: "db-1", Container: "main", Args: []string{
+		"sh", "-c",
+		`psql -XAtqd postgres -c "alter system set ssl_cert_file='/stranger/tls.crt'" -c "alter system set ssl_key_file='/stranger/tls.key'" && /opt/db/reload`,
+	}})
 	if err != nil {
 		t.Fatalf("%v: %s", err, out.Stderr)
 	}

@@ -37,7 +37,7 @@ func (t *taking) call(verb, resource, name string) kube.Call {
 // what it held is not known.
 func (t *taking) choose(ctx context.Context, pods []corev1.Pod) ([]*corev1.PersistentVolumeClaim, error) {
 	if _, err := labels.Parse(t.request.Claims); err != nil {
-		return nil, fault.Usagef("claims %q: %w", t.request.Claims, err)
+		return nil, fault.Hint(fault.Usagef("claims %q: %w", t.request.Claims, err), "write it as kubectl takes it, e.g. app=shop or app in (shop, db)")
 	}
 	list, err := t.cluster.Core.CoreV1().PersistentVolumeClaims(t.cluster.Namespace).
 		List(ctx, metav1.ListOptions{LabelSelector: t.request.Claims})

@@ -74,8 +74,10 @@ type Server struct {
 	Annotations map[string]string // of the template
 	// Change alters the template.
 	Change func(*corev1.PodTemplateSpec)
-	// Strategy of a Deployment; nil is Kubernetes' own.
+	// Strategy of a Deployment; nil is Kubernetes' own. MinReady is after how many seconds its
+	// pods count as available.
 	Strategy *appsv1.DeploymentStrategy
+	MinReady int32
 }
 
 // Serve runs servers and waits until all of their pods are ready.
@@ -97,7 +99,11 @@ func (c *Cluster) run(t *testing.T, s *Server) {
 	template, selector := c.template(t, s), &metav1.LabelSelector{MatchLabels: meta.Labels}
 	switch s.Kind {
 	case "Deployment":
-		spec := appsv1.DeploymentSpec{Replicas: &s.Replicas, Selector: selector, Template: template}
+		spec := appsv1.DeploymentSpec{Replicas: &s.Replicas, Selector: selector, Template: template, MinReadySeconds: s.MinReady}
+		if s.MinReady > 0 {
+			deadline := s.MinReady + 600
+			spec.ProgressDeadlineSeconds = &deadline
+		}
 		if s.Strategy != nil {
 			spec.Strategy = *s.Strategy
 		}

@@ -4,9 +4,6 @@ package pullrequest
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -171,21 +168,21 @@ func compareIDs(a, b int64) int {
 }
 
 // complete updates a check run until it says what it should and has all annotations. An update
-// whose answer is lost is looked for before it is sent again.
+// whose answer is lost is looked for before it is sent again; one that was answered is done,
+// whatever the answer counts.
 func (c *Client) complete(ctx context.Context, run *github.CheckRun, check Check, want reference, done *Checked) error {
-	for told, losses := says(run, check, want), 0; ; {
-		at := min(run.GetOutput().GetAnnotationsCount(), len(check.Annotations))
+	told, have := says(run, check, want), run.GetOutput().GetAnnotationsCount()
+	for losses := 0; ; {
+		at := min(have, len(check.Annotations))
 		done.Annotated = at
 		if told && at == len(check.Annotations) {
 			return nil
 		}
 		next := check.Annotations[at:min(at+batch, len(check.Annotations))]
-		updated, err := c.update(ctx, run.GetID(), check, want, next)
+		err := c.update(ctx, run.GetID(), check, want, next)
 		switch {
-		case err == nil && len(next) > 0 && updated.GetOutput().GetAnnotationsCount() <= at:
-			return fmt.Errorf("%w: the server keeps %d annotations and takes no more", ErrRejected, at)
 		case err == nil:
-			told = true
+			told, have = true, at+len(next)
 			if done.Done == "unchanged" {
 				done.Done = "updated"
 			}
@@ -195,12 +192,12 @@ func (c *Client) complete(ctx context.Context, run *github.CheckRun, check Check
 			if losses++; losses == attempts {
 				return err
 			}
-			if updated, err = c.again(ctx, run.GetID(), losses); err != nil {
+			current, err := c.again(ctx, run.GetID(), losses)
+			if err != nil {
 				return err
 			}
-			told = says(updated, check, want)
+			told, have = says(current, check, want), current.GetOutput().GetAnnotationsCount()
 		}
-		run = updated
 	}
 }
 
@@ -214,7 +211,7 @@ func (c *Client) again(ctx context.Context, id int64, losses int) (*github.Check
 }
 
 // update sends what the check run should say with the annotations that are next.
-func (c *Client) update(ctx context.Context, id int64, check Check, want reference, next []Annotation) (*github.CheckRun, error) {
+func (c *Client) update(ctx context.Context, id int64, check Check, want reference, next []Annotation) error {
 	completed, external := "completed", want.String()
 	output := &github.CheckRunOutput{Title: &check.Title, Summary: &check.Summary}
 	for _, a := range next {
@@ -222,11 +219,11 @@ func (c *Client) update(ctx context.Context, id int64, check Check, want referen
 			Path: &a.Path, StartLine: &a.Line, EndLine: &a.EndLine, AnnotationLevel: &a.Level, Title: &a.Title, Message: &a.Message,
 		})
 	}
-	run, _, err := c.api.Checks.UpdateCheckRun(ctx, c.owner, c.name, id, github.UpdateCheckRunOptions{
+	_, _, err := c.api.Checks.UpdateCheckRun(ctx, c.owner, c.name, id, github.UpdateCheckRunOptions{
 		Name: check.Name, ExternalID: &external, Status: &completed, Conclusion: &check.Conclusion,
 		DetailsURL: address(check.URL), Output: output,
 	})
-	return run, err
+	return err
 }
 
 // says tells whether a check run says what it should, but for its annotations.
@@ -254,61 +251,4 @@ func (c *Client) unsupported(err error, doing, scope string) error {
 		}
 	}
 	return c.explain(err, doing, scope)
-}
-
-// A reference is what a check run bears for its program: which application and environment it
-// is about, which annotations it has, and which state of which run it tells.
-type reference struct{ about, run, notes, first, last string }
-
-const referenceMark = "knowngood"
-
-// identify makes the reference of a check. It holds digests: GitHub shows it to nobody, and
-// long names would not fit.
-func identify(m Marker, check Check) reference {
-	notes, err := json.Marshal(check.Annotations)
-	if err != nil {
-		notes = nil // strings and numbers alone
-	}
-	return reference{
-		about: digest(m.App, m.Environment, m.Trust), run: digest(m.App, m.Run, m.Trust), notes: digest(string(notes)),
-		first: word(m.First), last: word(m.Last),
-	}
-}
-
-func digest(texts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(texts, "\x00")))
-	return hex.EncodeToString(sum[:8])
-}
-
-// word keeps an id from being more than one.
-func word(id string) string {
-	if id == "" || len(id) > 40 || strings.ContainsAny(id, " \t\r\n") {
-		return "-"
-	}
-	return id
-}
-
-// String returns the reference as GitHub keeps it.
-func (r reference) String() string {
-	return strings.Join([]string{referenceMark, r.about, r.run, r.notes, r.first, r.last}, " ")
-}
-
-func referenceOf(text string) (reference, bool) {
-	words := strings.Split(text, " ")
-	if len(words) != 6 || words[0] != referenceMark {
-		return reference{}, false
-	}
-	return reference{words[1], words[2], words[3], words[4], words[5]}, true
-}
-
-// same tells whether two references are of one check run: of the same run with the same
-// annotations, whatever the run knew of its environment.
-func (r reference) same(other reference) bool { return r.run == other.run && r.notes == other.notes }
-
-// newer tells whether r tells a later state than other of the same thing.
-func (r reference) newer(other reference) bool {
-	if r.run == other.run {
-		return r.last > other.last
-	}
-	return r.about == other.about && r.first > other.first
 }

@@ -89,7 +89,7 @@ func freePort(t testing.TB) string {
 
 func settings(home, folder, port string) string {
 	return strings.Join([]string{
-		"APP_NAME = Gitea", "RUN_MODE = prod", "RUN_USER = " + os.Getenv("USER"), "WORK_PATH = " + home,
+		"APP_NAME = Gitea", "RUN_MODE = prod", "WORK_PATH = " + home,
 		"I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true",
 		"[server]", "PROTOCOL = http", "HTTP_ADDR = 127.0.0.1", "HTTP_PORT = " + port, "ROOT_URL = http://127.0.0.1:" + port + "/",
 		"DISABLE_SSH = true", "OFFLINE_MODE = true", "STATIC_ROOT_PATH = " + filepath.Join(folder, "static"),
@@ -107,7 +107,7 @@ func settings(home, folder, port string) string {
 func (s *Server) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, s.program, append([]string{"--config", filepath.Join(s.home, "app.ini")}, args...)...)
 	command.Dir = s.home
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "USER=" + os.Getenv("USER"), "GITEA_WORK_DIR=" + s.home}
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "GITEA_WORK_DIR=" + s.home}
 	return command
 }
 

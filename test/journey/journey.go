@@ -149,9 +149,7 @@ func (j *Journey) images(ctx context.Context) error {
 
 func (j *Journey) openGitHub(ctx context.Context) error {
 	server := &github.Server{}
-	server.AddToken(token, github.Token{Login: "github-actions[bot]", App: true, Scopes: map[string]github.Access{
-		"pull-requests": "write", "statuses": "write", "contents": "read",
-	}})
+	server.AddToken(token, github.Token{Login: "github-actions[bot]", App: true, Scopes: github.Everything()})
 	var pulls []github.Pull
 	for name, number := range Pulls() {
 		pulls = append(pulls, github.Pull{Number: number, Title: "Ship " + name, Head: string(j.Commits[name])})

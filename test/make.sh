@@ -74,8 +74,9 @@ modules() {
   done
 }
 
-# one_cluster starts an instance that ends with this script.
+# one_cluster starts an instance that ends with this script, unless it has.
 one_cluster() {
+  [ -z "${instance:-}" ] || return 0
   instance=test-$$
   trap 'cluster down --name "$instance" || :; rm -rf "$scratch"' EXIT
   say "a real cluster"
@@ -197,33 +198,53 @@ gitea() {
   mv "$scratch/gitea" "$built/gitea"
 }
 
-# soak runs what takes long: a real Gitea, kills by the hundred, and the benchmarks. What they log
-# is the new test/results/soak.txt once all of it has passed. KNOWNGOOD_SOAK is how many releases
-# are killed.
+# soak runs what takes long, in parts: a real Gitea, two builds of the product, kills by the
+# hundred, and benchmarks. What a part logs is the new test/results/PART.txt once it has passed.
+# SOAK names the parts, and KNOWNGOOD_SOAK is how many releases are killed.
 soak() {
   needs_root soak
-  : "${KNOWNGOOD_SOAK:=100}"
+  : "${SOAK:=contract product kills benchmarks}" "${KNOWNGOOD_SOAK:=100}"
   export KNOWNGOOD_SOAK
-  result=$scratch/soak.txt
-  {
-    echo "make soak, KNOWNGOOD_SOAK=$KNOWNGOOD_SOAK KNOWNGOOD_SOAK_SEED=${KNOWNGOOD_SOAK_SEED:-1}"
-    echo "$(date -u +%Y-%m-%d), commit $(git rev-parse --short=12 HEAD)$(git diff --quiet HEAD || echo ' with changes')"
-    echo "$(nproc) cores, Linux $(uname -r), $(go version | cut -d' ' -f3)"
-  } >"$result"
+  for part in $SOAK; do
+    case $part in
+      contract | product | kills | benchmarks) ;;
+      *) echo "knowngood: SOAK=$part: want some of contract, product, kills and benchmarks" >&2; exit 2 ;;
+    esac
+  done
+  for part in $SOAK; do
+    result=$scratch/$part.txt
+    {
+      echo "make soak, SOAK=$part KNOWNGOOD_SOAK=$KNOWNGOOD_SOAK KNOWNGOOD_SOAK_SEED=${KNOWNGOOD_SOAK_SEED:-1}"
+      echo "$(date -u +%Y-%m-%d), commit $(git rev-parse --short=12 HEAD)$(git diff --quiet HEAD || echo ' with changes')"
+      echo "$(nproc) cores, Linux $(uname -r), $(go version | cut -d' ' -f3)"
+    } >"$result"
+    "soak_$part"
+    cp "$result" "test/results/$part.txt"
+    say "the result is in test/results/$part.txt"
+  done
+}
+
+soak_contract() {
   say "GitHub's descriptions of its API"; descriptions
   say "a Gitea"; gitea
   if [ -n "$built" ]; then
     export KNOWNGOOD_TEST_GITEA="$built"
     soaked "reports on a real Gitea" ./test/gitea
   fi
-  soaked "two builds from nothing" ./test/product
+}
+
+soak_product() { soaked "two builds from nothing" ./test/product; }
+
+soak_kills() {
   one_cluster
   soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket
   soaked "kills of whole releases" -run Killed ./test/journey
+}
+
+soak_benchmarks() {
+  one_cluster
   soaked "start of the program" -run '^$' -bench Start -benchtime 50x ./cmd/knowngood
   soaked "own share of a whole release" -run '^$' -bench Release -benchtime 5x ./test/journey
-  cp "$result" test/results/soak.txt
-  say "the result is in test/results/soak.txt"
 }
 
 soaked() {

@@ -42,7 +42,7 @@ fi
 
 if command -v go >/dev/null 2>&1; then
   echo "no release for this checkout: building knowngood from source with $(go env GOVERSION)"
-  (cd "$root" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags grpcnotrace -o "$folder/knowngood" ./cmd/knowngood)
+  (cd "$root" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags grpcnotrace,disable_grpc_modules -o "$folder/knowngood" ./cmd/knowngood)
   tell "$folder/knowngood"
   exit 0
 fi

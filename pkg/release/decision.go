@@ -131,3 +131,23 @@ type WaiverUse struct {
 	DaysLeft int  `json:"days_left"`
 	Expired  bool `json:"expired,omitempty"`
 }
+
+// A Comparison is what differs between the findings of two commits or of two files.
+type Comparison struct {
+	// Before and After name the two sides.
+	Before string `json:"before"`
+	After  string `json:"after"`
+
+	New       int `json:"new"`
+	Updated   int `json:"updated"`
+	Unchanged int `json:"unchanged"`
+	// Absent is how many are gone; Unseen is how many of these nobody has looked for.
+	Absent int `json:"absent"`
+	Unseen int `json:"unseen"`
+
+	// Scans are those of the later side.
+	Scans []ScanSummary `json:"scans"`
+	// Judgements are the findings of both sides with their baseline's state, worst first. Those
+	// of a record keep their verb; those of a file have none.
+	Judgements []Judgement `json:"judgements"`
+}

@@ -284,6 +284,9 @@ func FuzzTextIsPlain(f *testing.F) {
 		}
 		for _, entry := range record.Entries {
 			pages = append(pages, report.Entry(entry))
+			if d := entry.Decision; d != nil {
+				pages = append(pages, report.Comparison(release.Comparison{Before: hostile, After: hostile, Scans: d.Scans, Judgements: d.Judgements, New: 9}))
+			}
 		}
 		for _, status := range report.Statuses(record, "knowngood") {
 			if n := utf8.RuneCountInString(status.Description); n > 140 || n == 0 {

@@ -68,7 +68,7 @@ func (g *gating) declare(set *step.Set) {
 	set.Text(&g.mode, "mode", "",
 		"enforce, or audit, in which findings only warn; empty uses the policy's, which is enforce unless it says otherwise.",
 		step.Choices(string(release.Enforce), string(release.Audit)))
-	g.out.declare(set)
+	g.out.declare(set, outDoc)
 	set.Output("decision", "pass, warn or fail.")
 	set.Output("risk", "How much is at stake when the commit ships: none, low, medium, high or critical.")
 	set.Output("findings", "How many findings the scans hold.")
@@ -79,7 +79,7 @@ func (g *gating) declare(set *step.Set) {
 // fault.GateClosed; everything else that goes wrong with a file makes the decision fail, so
 // that the record shows it. Wrong globs and policies are errors of usage without a decision.
 func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry) error {
-	outs, err := g.out.prepare(run.Dir, append([]string{g.baseline}, g.sarif...))
+	outs, err := prepareOut(run.Dir, g.out, append([]string{g.baseline}, g.sarif...), gateFormats)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ func All() []Step {
 	return []Step{
 		&Release{},
 		&Gate{},
+		&GateDiff{},
 		&Snapshot{},
 		&RotatePrepare{},
 		&DeployStart{},

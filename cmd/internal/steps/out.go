@@ -22,16 +22,14 @@ import (
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
-// outDoc names the formats as formatOf knows them.
+// outDoc names the formats as gateFormats knows them.
 const outDoc = "File to write the decision to, as FORMAT=FILE with the format sarif (for GitHub's upload), json, junit, gitlab (its SAST report), " +
 	"markdown or text; can be given more than once."
 
-// A format makes the bytes of a file from an entry that holds a decision.
-type format func(release.Entry) ([]byte, error)
-
-func formatOf(name string) (format, bool) {
-	form, ok := map[string]format{
-		"sarif":  func(e release.Entry) ([]byte, error) { return written(e, sarif.Upload) },
+// gateFormats are the forms that a decision is written in.
+func gateFormats(name string) (func(release.Entry) ([]byte, error), bool) {
+	form, ok := map[string]func(release.Entry) ([]byte, error){
+		"sarif":  func(e release.Entry) ([]byte, error) { return written(*e.Decision, sarif.Upload) },
 		"json":   func(e release.Entry) ([]byte, error) { return indented(e) },
 		"junit":  report.JUnit,
 		"gitlab": report.GitLab,
@@ -43,9 +41,9 @@ func formatOf(name string) (format, bool) {
 	return form, ok
 }
 
-func written(e release.Entry, form sarif.Form) ([]byte, error) {
+func written(d release.Decision, form sarif.Form) ([]byte, error) {
 	var text bytes.Buffer
-	err := sarif.Write(&text, *e.Decision, form)
+	err := sarif.Write(&text, d, form)
 	return text.Bytes(), err
 }
 
@@ -61,24 +59,24 @@ func recordOf(e release.Entry) release.Record {
 // out holds the input that names the files to write.
 type out struct{ given []string }
 
-func (o *out) declare(set *step.Set) { set.List(&o.given, "out", outDoc) }
+func (o *out) declare(set *step.Set, doc string) { set.List(&o.given, "out", doc) }
 
-// An outFile is one file to write.
-type outFile struct {
+// An outFile is one file to write, of a value of type T.
+type outFile[T any] struct {
 	given string // as a person wrote it
 	path  string
-	form  format
+	form  func(T) ([]byte, error)
 }
 
-// prepare checks where the files will lie and removes older ones of their names, so that nobody
+// prepareOut checks where the files will lie and removes older ones of their names, so that nobody
 // takes those for this decision's when there is none. A file that is also one to read is
 // refused: it would be read the next time.
-func (o *out) prepare(dir string, read []string) ([]outFile, error) {
-	var files []outFile
+func prepareOut[T any](dir string, o out, read []string, formats func(string) (func(T) ([]byte, error), bool)) ([]outFile[T], error) {
+	var files []outFile[T]
 	var errs []error
 	for _, given := range o.given {
-		file, err := parseOut(dir, given)
-		if err == nil && slices.ContainsFunc(files, func(f outFile) bool { return f.path == file.path }) {
+		file, err := parseOut(dir, given, formats)
+		if err == nil && slices.ContainsFunc(files, func(f outFile[T]) bool { return f.path == file.path }) {
 			err = fault.Usagef("out %q: the file is named twice", given)
 		}
 		for _, glob := range read {
@@ -100,16 +98,16 @@ func (o *out) prepare(dir string, read []string) ([]outFile, error) {
 	return files, errors.Join(errs...)
 }
 
-func parseOut(dir, given string) (outFile, error) {
+func parseOut[T any](dir, given string, formats func(string) (func(T) ([]byte, error), bool)) (outFile[T], error) {
 	name, path, found := strings.Cut(given, "=")
-	form, known := formatOf(name)
+	form, known := formats(name)
 	switch {
 	case !found || path == "":
-		return outFile{}, fault.Hint(fault.Usagef("out %q: want FORMAT=FILE", given), "for instance --out sarif=knowngood.sarif")
+		return outFile[T]{}, fault.Hint(fault.Usagef("out %q: want FORMAT=FILE", given), "for instance --out sarif=knowngood.sarif")
 	case !known:
-		return outFile{}, fault.Usagef("out %q: want one of sarif, json, junit, gitlab, markdown, text before the \"=\"", given)
+		return outFile[T]{}, fault.Hint(fault.Usagef("out %q: there is no format %q", given, name), "see --help for the formats")
 	}
-	file := outFile{given, filepath.Clean(within(dir, path)), form}
+	file := outFile[T]{given, filepath.Clean(within(dir, path)), form}
 	if info, err := os.Stat(filepath.Dir(file.path)); err != nil || !info.IsDir() {
 		return file, fault.Hint(fault.Usagef("out %q: there is no folder %s", given, filepath.Dir(path)), "make it before")
 	}
@@ -136,7 +134,7 @@ func reads(dir, glob, path string) bool {
 }
 
 // writeOut writes all files or none: each is written whole beside its place first.
-func writeOut(files []outFile, e release.Entry) error {
+func writeOut[T any](files []outFile[T], value T) error {
 	drafts := make([]string, len(files))
 	defer func() {
 		for _, draft := range drafts {
@@ -146,7 +144,7 @@ func writeOut(files []outFile, e release.Entry) error {
 		}
 	}()
 	for i, file := range files {
-		text, err := file.form(e)
+		text, err := file.form(value)
 		if err == nil {
 			drafts[i], err = draft(filepath.Dir(file.path), text)
 		}

@@ -53,13 +53,13 @@ func (t *tally) tell(ctx context.Context, o Options, verb string, estimate func(
 
 func (t *tally) attributes(spent time.Duration) []any {
 	entries, of, bytes := t.entries.Load(), t.of.Load(), t.bytes.Load()
-	attributes := []any{"entries", entries}
+	var attributes []any
 	if of > 0 {
-		attributes = append(attributes, "of", of, "percent", min(100*entries/of, 100))
+		attributes = append(attributes, "percent", min(100*entries/of, 100))
 	}
-	attributes = append(attributes, "bytes", bytes, "rate", rate(bytes, spent))
+	attributes = append(attributes, "entries", entries, "read", mega(bytes), "rate", mega(int64(float64(bytes)/max(spent.Seconds(), 0.001)))+"/s")
 	if n := t.uploaded.Load(); n > 0 {
-		attributes = append(attributes, "uploaded", n)
+		attributes = append(attributes, "uploaded", mega(n))
 	}
 	if of > entries && entries > 0 {
 		left := time.Duration(float64(spent) * float64(of-entries) / float64(entries))
@@ -68,9 +68,7 @@ func (t *tally) attributes(spent time.Duration) []any {
 	return attributes
 }
 
-func rate(bytes int64, spent time.Duration) string {
-	return fmt.Sprintf("%.1fMB/s", float64(bytes)/1e6/max(spent.Seconds(), 0.001))
-}
+func mega(bytes int64) string { return fmt.Sprintf("%.1fMB", float64(bytes)/1e6) }
 
 // estimate counts the entries of a folder. What it cannot read the save will tell.
 func (t *tally) estimate(ctx context.Context, folder string) {

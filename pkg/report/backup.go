@@ -66,6 +66,15 @@ func Copies(copies release.Copies) string {
 	return p.String()
 }
 
+// Note returns something that a person should know, as lines of a terminal's width.
+func Note(text string) string {
+	p := &page{}
+	for _, line := range wrap(Clean(text), pageWidth) {
+		p.line(line)
+	}
+	return p.String()
+}
+
 // Restored says where a backup lies now.
 func Restored(b release.Backup, folder string) string {
 	p := &page{}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command try shows gate decisions on folders: no root, no cluster. It writes the shop's
-// repository, scans two of its commits with the real gosec, and lets the gate decide.
+// Command try shows gate decisions and backups on folders: no root, no cluster. It writes the
+// shop's repository, scans two of its commits with the real gosec, lets the gate decide, and
+// saves the repository, proves the backup and restores it.
 package main
 
 import (
@@ -63,6 +64,9 @@ func run(ctx context.Context) error {
 		if err := t.gate(ctx, one.name, commits[one.name], one.want); err != nil {
 			return err
 		}
+	}
+	if err := t.backup(ctx, commits["clean"]); err != nil {
+		return err
 	}
 	fmt.Printf("\n$ knowngood history --app shop --catalog %s/catalog\n", work)
 	if err := t.command(ctx, t.repository, t.program, "history", "--app", "shop", "--catalog", filepath.Join(work, "catalog")); err != nil {

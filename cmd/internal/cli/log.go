@@ -14,9 +14,17 @@ import (
 	"unicode"
 )
 
-// waitMessage is the message of records that tell how a wait goes on. On a terminal they
-// renew one line instead of filling the screen.
-const waitMessage = "waiting"
+// waits tells the messages of records that tell how something goes on. On a terminal they renew
+// one line instead of filling the screen.
+func waits(message string) bool { return message == "waiting" || works(message) }
+
+// works tells those that are told each second: in a log one in ten is enough.
+func works(message string) bool {
+	return message == "saving" || message == "restoring" || message == "comparing"
+}
+
+// pulse is how often a log tells how work goes on.
+const pulse = 10 * time.Second
 
 // lines is a slog.Handler that writes a record as one line: the time, the message, then
 // key=value. Values that hold anything but plain text are quoted, so that no record can forge
@@ -36,16 +44,25 @@ type screen struct {
 	out   io.Writer
 	renew bool
 	open  bool
+	// worked is when the log last told how work goes on.
+	worked time.Time
 }
 
 func (l *lines) Enabled(_ context.Context, level slog.Level) bool { return level >= l.level }
 
 func (l *lines) Handle(_ context.Context, record slog.Record) error {
+	if works(record.Message) && !l.screen.due(l.now()) {
+		return nil
+	}
 	var b strings.Builder
 	b.WriteString(record.Message)
 	b.WriteString(l.attrs)
 	record.Attrs(func(attr slog.Attr) bool {
-		writeAttr(&b, attr)
+		if attr.Key == "percent" && l.screen.renew {
+			b.WriteString(" " + bar(attr.Value.Int64()))
+		} else {
+			writeAttr(&b, attr)
+		}
 		return true
 	})
 	text := b.String()
@@ -56,7 +73,7 @@ func (l *lines) Handle(_ context.Context, record slog.Record) error {
 		text = strings.ToLower(record.Level.String()) + ": " + text
 	}
 	stamp := l.now().UTC().Format("15:04:05")
-	return l.screen.write(stamp, text, record.Message == waitMessage)
+	return l.screen.write(stamp, text, waits(record.Message))
 }
 
 func (s *screen) write(stamp, text string, waiting bool) error {
@@ -72,6 +89,30 @@ func (s *screen) write(stamp, text string, waiting bool) error {
 		_, err = fmt.Fprintf(s.out, "%s  %s\n", stamp, text)
 	}
 	return err
+}
+
+// due tells whether it is time to tell how work goes on: always on a terminal.
+func (s *screen) due(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.renew {
+		return true
+	}
+	if s.worked.IsZero() {
+		s.worked = now // what ends soon needs no telling
+	}
+	if now.Sub(s.worked) < pulse {
+		return false
+	}
+	s.worked = now
+	return true
+}
+
+// bar draws how much is done.
+func bar(percent int64) string {
+	const width = 20
+	done := int(min(max(percent, 0), 100)) * width / 100
+	return "[" + strings.Repeat("#", done) + strings.Repeat("-", width-done) + "]"
 }
 
 // clear takes a renewed line away before something else is written.

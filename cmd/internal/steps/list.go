@@ -19,5 +19,8 @@ func All() []Step {
 		&BackupList{},
 		&BackupRestore{},
 		&BackupVerify{},
+		&KeyInit{},
+		&KeyRotate{},
+		&KeyShow{},
 	}
 }

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/report"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// KeyInit makes a key.
+type KeyInit struct{ file string }
+
+// Declare implements Step.
+func (k *KeyInit) Declare(set *step.Set) {
+	set.Name, set.Summary = "key init", "Make a random key for a repository, in a file."
+	set.Long = "One application in one environment has one repository and one key. Keep a copy of\n" +
+		"the file where this machine cannot lose it: nobody reads the backups without it,\n" +
+		"so that destroying every copy of the key destroys them."
+	set.Example = "knowngood key init --key-file shop.key\nexport KNOWNGOOD_REPOSITORY_PASSWORD_FILE=shop.key"
+	set.Faces = []step.Face{step.CLI}
+	set.Text(&k.file, "key-file", "", "File to write the new key to; it must not exist.", step.Required())
+	set.Output("key-file", "The file that holds the key.")
+}
+
+// Run implements Step.
+func (k *KeyInit) Run(_ context.Context, run *Run) error {
+	path := absolute(run, k.file)
+	if err := backup.WriteKey(path, backup.NewKey()); err != nil {
+		return err
+	}
+	run.Tell(report.Note("Keep a copy of the key elsewhere: without it nobody can read the backups. " +
+		"The steps take it by KNOWNGOOD_REPOSITORY_PASSWORD_FILE."))
+	return run.Host.Output("key-file", path)
+}
+
+// KeyRotate changes the key of a repository.
+type KeyRotate struct {
+	wanted wanted
+	file   string
+}
+
+// Declare implements Step.
+func (k *KeyRotate) Declare(set *step.Set) {
+	set.Name, set.Summary = "key rotate", "Make a new key for a repository; the old one then opens it no longer."
+	set.Long = "The new key is written to a file first, so that no moment loses both; the same\n" +
+		"command finishes a change that was cut short. The master key under which the content\n" +
+		"is encrypted stays: whoever had the old key and kept a copy of kopia.repository from\n" +
+		"then can still read. After a leak, set up a new repository with a new key, and save\n" +
+		"to it."
+	set.Example = "knowngood key rotate --app shop --repository s3://backups/shop --key-file shop-2.key"
+	set.Faces = []step.Face{step.CLI}
+	k.wanted.declare(set)
+	set.Text(&k.file, "key-file", "", "File to write the new key to; one that is there already holds the new key of a change that was cut short.", step.Required())
+	set.Output("key-file", "The file that holds the key.")
+}
+
+// Run implements Step.
+func (k *KeyRotate) Run(ctx context.Context, run *Run) error {
+	path := absolute(run, k.file)
+	key, err := backup.ReadKey(path)
+	old := k.wanted.password
+	switch {
+	case err == nil && key == old:
+		return fault.Hint(fault.Usagef("the key file %s holds the old key", path), "give another file for the new one")
+	case err == nil:
+		k.wanted.password = key // of a change that was cut short, perhaps after it was done
+		if done, err := k.opens(ctx, run); done || err != nil {
+			return errors.Join(err, k.tell(run, path))
+		}
+		k.wanted.password = old
+	case !errors.Is(err, fs.ErrNotExist):
+		return fault.Exit(fault.Usage, err)
+	}
+	repository, err := k.wanted.open(ctx, run)
+	if err != nil {
+		return err
+	}
+	defer leave(ctx, run, repository)
+	if key == "" {
+		key = backup.NewKey()
+		if err := backup.WriteKey(path, key); err != nil {
+			return err
+		}
+	}
+	if err := repository.ChangeKey(ctx, key); err != nil {
+		return err
+	}
+	return k.tell(run, path)
+}
+
+// opens tells whether the key opens the repository.
+func (k *KeyRotate) opens(ctx context.Context, run *Run) (bool, error) {
+	repository, err := k.wanted.open(ctx, run)
+	if errors.Is(err, backup.ErrPassword) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	leave(ctx, run, repository)
+	return true, nil
+}
+
+func (k *KeyRotate) tell(run *Run, path string) error {
+	run.Tell(report.Note("The new key opens the repository, and the old one does no longer. The master key stays: whoever " +
+		"had the old key and a copy of kopia.repository can still read. After a leak, save to a new repository."))
+	return run.Host.Output("key-file", path)
+}
+
+// KeyShow tells what is known of a repository's key.
+type KeyShow struct {
+	wanted wanted
+	who    bool
+}
+
+// Declare implements Step.
+func (k *KeyShow) Declare(set *step.Set) {
+	set.Name, set.Summary = "key show", "Show what a key opens, never the key."
+	set.Example = "knowngood key show --who --app shop --repository s3://backups/shop"
+	set.Faces = []step.Face{step.CLI}
+	k.wanted.declare(set)
+	set.Bool(&k.who, "who", false, "Also show whose backups the key opens.")
+}
+
+// shownKey is what the step prints as JSON.
+type shownKey struct {
+	backup.Seal
+	Who []release.Backup `json:"who,omitempty"`
+}
+
+// Run implements Step.
+func (k *KeyShow) Run(ctx context.Context, run *Run) error {
+	repository, err := k.wanted.open(ctx, run)
+	if err != nil {
+		return err
+	}
+	defer leave(ctx, run, repository)
+	seal, err := repository.Seal(ctx)
+	if err != nil {
+		return err
+	}
+	shown := shownKey{Seal: seal}
+	run.Show(report.Note(fmt.Sprintf("the key opens repository %s in %s: content under %s, key made or changed %s. "+
+		"Whoever has the key reads all of it; there is no other key.",
+		seal.ID, seal.Repository, seal.Encryption, seal.Changed.Format("2006-01-02 15:04:05 UTC"))))
+	if k.who {
+		if shown.Who, err = repository.List(ctx, backup.Query{}); err != nil {
+			return err
+		}
+		run.Show(report.Backups(shown.Who))
+	}
+	run.Result(shown)
+	return nil
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup_test
+
+import (
+	"bufio"
+	"context"
+	crand "crypto/rand"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/knowngood/knowngood/pkg/backup"
+)
+
+// child is set in a process that a test starts to be killed; its value is what it does.
+const child = "KNOWNGOOD_TEST_CHILD"
+
+// soak makes the tests that kill and damage run long.
+const soak = "KNOWNGOOD_SOAK"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(child) == "" {
+		os.Exit(m.Run())
+	}
+	ctx := context.Background()
+	r, err := backup.Open(ctx, backup.Options{
+		Place: os.Args[1], Password: key, App: "shop", Environment: "production", Now: time.Now,
+		Log: slog.New(slog.DiscardHandler), Setup: true,
+	})
+	check(err)
+	fmt.Println("begun")
+	switch os.Getenv(child) {
+	case "save":
+		q := request(os.Args[2])
+		q.Checkpoint = 20 * time.Millisecond
+		made, err := r.Save(ctx, q)
+		check(err)
+		fmt.Println(made.ID)
+	case "restore":
+		_, err := r.Restore(ctx, backup.Target{ID: os.Args[3], Folder: os.Args[2]})
+		check(err)
+		fmt.Println("restored")
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// times is how often a test does what a soak does more often.
+func times(t *testing.T, sample, long int) int {
+	t.Helper()
+	if os.Getenv(soak) != "" {
+		return long
+	}
+	t.Logf("%d times; %s=1 makes it %d", sample, soak, long)
+	return sample
+}
+
+// killed runs a child and kills it within limit after it has begun, and returns what it said.
+func killed(t *testing.T, limit time.Duration, what string, args ...string) []string {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), program, args...)
+	command.Env = append(os.Environ(), child+"="+what)
+	command.Stderr = os.Stderr
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	lines.Scan()
+	kill := time.AfterFunc(limit, func() { command.Process.Kill() })
+	var said []string
+	for lines.Scan() {
+		said = append(said, lines.Text())
+	}
+	_ = command.Wait() // killed, or done before
+	kill.Stop()
+	return said
+}
+
+// some fills a folder with files of a total size.
+func some(t *testing.T, folder string, files, size int) {
+	t.Helper()
+	for i := range files {
+		data := make([]byte, size/files)
+		_, _ = crand.Read(data)
+		write(t, filepath.Join(folder, fmt.Sprintf("d%d/f%d", i%7, i)), string(data))
+	}
+}
+
+func TestASaveThatIsKilledLosesNothing(t *testing.T) {
+	t.Parallel()
+	place, source := t.TempDir(), t.TempDir()
+	some(t, source, 200, 24<<20)
+	random := rand.New(rand.NewPCG(1, 2))
+	var acknowledged []string
+	first := open(t, options(t, place))
+	acknowledged = append(acknowledged, save(t, first, source).ID)
+	kills, halves := times(t, 4, 100), 0
+	for i := range kills {
+		some(t, filepath.Join(source, fmt.Sprint("more", i%3)), 40, 12<<20)
+		said := killed(t, time.Duration(random.IntN(int(600*time.Millisecond))), "save", place, source)
+		if acknowledged = append(acknowledged, said...); len(said) == 0 {
+			halves++
+		}
+	}
+	t.Logf("%d kills, %d in the middle of a save", kills, halves)
+	r := open(t, options(t, place))
+	made := save(t, r, source)
+	listed, err := r.List(t.Context(), backup.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, b := range listed {
+		found[b.ID] = true
+	}
+	for _, id := range acknowledged {
+		if !found[id] {
+			t.Errorf("backup %s was acknowledged and is lost", id)
+		}
+	}
+	for _, id := range []string{acknowledged[0], acknowledged[len(acknowledged)-1], made.ID} {
+		if _, err := r.Verify(t.Context(), backup.Proof{ID: id, Scratch: t.TempDir()}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestARestoreThatIsKilledIsNeverTakenForWhole(t *testing.T) {
+	t.Parallel()
+	place, source := t.TempDir(), t.TempDir()
+	some(t, source, 300, 24<<20)
+	r := open(t, options(t, place))
+	made := save(t, r, source)
+	want := fingerprint(t, source)
+	random := rand.New(rand.NewPCG(3, 4))
+	kills, halves := times(t, 4, 100), 0
+	for range kills {
+		target := filepath.Join(t.TempDir(), "target")
+		said := killed(t, time.Duration(random.IntN(int(500*time.Millisecond))), "restore", place, target, made.ID)
+		_, staged := os.Lstat(filepath.Join(target, ".knowngood-restore"))
+		entries, _ := os.ReadDir(target)
+		switch {
+		case staged == nil, len(entries) == 0:
+			halves++
+		case !cmp.Equal(inside(want), inside(fingerprint(t, target))):
+			t.Error("a folder that looks whole is not")
+		}
+		if len(said) == 1 && staged == nil {
+			t.Error("a restore that said it was done is not")
+		}
+		restoring := backup.Target{ID: made.ID, Folder: target, Overwrite: staged != nil}
+		if _, err := r.Restore(t.Context(), restoring); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, fingerprint(t, target)); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+	t.Logf("%d kills, %d in the middle of a restore", kills, halves)
+}
+
+// inside is a fingerprint without the folder itself, which is dressed last.
+func inside(all map[string]string) map[string]string {
+	inner := map[string]string{}
+	for path, line := range all {
+		if path != "." {
+			inner[path] = line
+		}
+	}
+	return inner
+}
+
+// damages are what can happen to an object in a bucket.
+var damages = map[string]func(t *testing.T, path string){
+	"forgotten": func(t *testing.T, path string) {
+		t.Helper()
+		check(os.Remove(path))
+	},
+	"cut off": func(t *testing.T, path string) {
+		t.Helper()
+		info, err := os.Stat(path)
+		check(err)
+		check(os.Truncate(path, info.Size()/2))
+	},
+	"with one bit flipped": func(t *testing.T, path string) {
+		t.Helper()
+		data, err := os.ReadFile(path)
+		check(err)
+		data[len(data)/3] ^= 1
+		check(os.WriteFile(path, data, 0o600))
+	},
+}
+
+// Whatever happens to an object, each backup is proved, or named as damaged.
+func TestDamageIsNeverSilent(t *testing.T) {
+	t.Parallel()
+	place, source := t.TempDir(), t.TempDir()
+	some(t, source, 60, 30<<20)
+	r := open(t, options(t, place))
+	ids := []string{save(t, r, source).ID}
+	some(t, source, 30, 10<<20)
+	ids = append(ids, save(t, r, source).ID)
+	entries, err := os.ReadDir(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type case_ struct{ object, damage string }
+	var cases []case_
+	for _, entry := range entries {
+		if entry.Type().IsRegular() {
+			for damage := range damages {
+				cases = append(cases, case_{entry.Name(), damage})
+			}
+		}
+	}
+	random := rand.New(rand.NewPCG(5, 6))
+	random.Shuffle(len(cases), func(i, j int) { cases[i], cases[j] = cases[j], cases[i] })
+	n, named := min(times(t, 6, len(cases)), len(cases)), 0
+	for _, one := range cases[:n] {
+		copied := filepath.Join(t.TempDir(), "copy")
+		check(os.CopyFS(copied, os.DirFS(place)))
+		damages[one.damage](t, filepath.Join(copied, one.object))
+		o := options(t, copied)
+		o.Setup = false
+		again, err := backup.Open(t.Context(), o)
+		if err != nil {
+			named++
+			continue
+		}
+		for _, id := range ids {
+			_, err := again.Verify(t.Context(), backup.Proof{ID: id, Scratch: t.TempDir()})
+			if err != nil {
+				if named++; !strings.Contains(err.Error(), id) {
+					t.Errorf("%s %s: the error does not name the backup: %v", one.object, one.damage, err)
+				}
+			}
+		}
+		again.Close(t.Context())
+	}
+	t.Logf("%d damages of %d objects, %d times told", n, len(entries), named)
+}

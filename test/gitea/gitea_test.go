@@ -5,6 +5,7 @@ package gitea_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -34,19 +35,26 @@ type person struct {
 	token                    string
 }
 
+// terminal is what a person sets by hand.
+func (p person) terminal() []string {
+	return []string{"KNOWNGOOD_SOURCE_REPOSITORY=" + p.repository, "KNOWNGOOD_GITHUB_API_URL=" + p.server.API, "KNOWNGOOD_TOKEN=" + p.token}
+}
+
 // run runs a command and returns its exit status and all that it said.
 func (p person) run(t *testing.T, args ...string) (int, string) {
 	t.Helper()
+	return p.runWith(t, p.terminal(), args...)
+}
+
+func (p person) runWith(t *testing.T, environ []string, args ...string) (int, string) {
+	t.Helper()
 	command := exec.CommandContext(t.Context(), p.binary, args...)
 	command.Dir = p.home
-	command.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + p.home, "KNOWNGOOD_CATALOG=records", "KNOWNGOOD_REPOSITORY=" + p.repository,
-		"KNOWNGOOD_GITHUB_API_URL=" + p.server.API, "KNOWNGOOD_TOKEN=" + p.token,
-	}
+	command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.home, "KNOWNGOOD_CATALOG=records"}, environ...)
 	var said bytes.Buffer
 	command.Stdout, command.Stderr = &said, &said
 	err := command.Run()
-	if strings.Contains(said.String(), p.token) {
+	if hidden := strings.ReplaceAll(said.String(), "::add-mask::"+p.token, ""); strings.Contains(hidden, p.token) {
 		t.Errorf("the token shows in %s", &said)
 	}
 	if command.ProcessState == nil {
@@ -135,6 +143,39 @@ func TestReportsOnGitea(t *testing.T) {
 	p.token = strings.Repeat("0", 40)
 	if said := p.must(t, 2, "report", "--run", "r4", "--commit", merged, "--comment", "always"); !strings.Contains(said, "the token is not accepted (401") {
 		t.Errorf("a wrong token:\n%s", said)
+	}
+}
+
+// What Gitea's and Forgejo's Actions set is GitHub's own: nothing else is needed there.
+func TestReportsInAnActionOfGitea(t *testing.T) {
+	s := gitea.Start(t)
+	p := person{server: s, binary: program(t), home: t.TempDir(), repository: s.Repository(t, "shop"), token: s.Token}
+	pull := s.Pull(t, p.repository, "change", "internal/store.go", "package store\nvar query = \"\"\n")
+	bad := scan(t, p.home, "bad.sarif", finding)
+	event := fmt.Sprintf(`{"pull_request":{"number":%d,"head":{"sha":%q}}}`, pull.Number, pull.Head)
+	if err := os.WriteFile(filepath.Join(p.home, "event.json"), []byte(event), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{
+		"GITHUB_ACTIONS=true", "GITHUB_API_URL=" + s.API, "GITHUB_SERVER_URL=" + s.Web, "GITHUB_REPOSITORY=" + p.repository,
+		"GITHUB_EVENT_NAME=pull_request", "GITHUB_EVENT_PATH=" + filepath.Join(p.home, "event.json"), "GITHUB_TOKEN=" + s.Token,
+		"GITHUB_RUN_ID=5", "GITHUB_RUN_ATTEMPT=1", "GITHUB_OUTPUT=" + filepath.Join(p.home, "output"),
+		"GITHUB_STEP_SUMMARY=" + filepath.Join(p.home, "summary.md"),
+	}
+	if status, said := p.runWith(t, environ, "gate", "--sarif", bad); status != 1 {
+		t.Fatalf("gate: %d\n%s", status, said)
+	}
+	for range 2 {
+		if status, said := p.runWith(t, environ, "report"); status != 0 || strings.Contains(said, "::warning") {
+			t.Fatalf("report: %d\n%s", status, said)
+		}
+	}
+	comments := s.Comments(t, p.repository, pull.Number)
+	if len(comments) != 1 || !strings.Contains(comments[0].Body, s.Web+"/"+p.repository+"/actions/runs/5") {
+		t.Errorf("comments %+v", comments)
+	}
+	if statuses := s.Statuses(t, p.repository, pull.Head); len(statuses) != 1 || statuses[0].Status != "failure" {
+		t.Errorf("statuses %+v", statuses)
 	}
 }
 

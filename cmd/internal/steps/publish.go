@@ -122,7 +122,7 @@ func (p *publication) post(ctx context.Context, number int) error {
 // head it is about, and nowhere else.
 func (p *publication) find(ctx context.Context, number int) (pullrequest.PullRequest, error) {
 	if p.untrusted {
-		return p.client.FindOpen(ctx, string(cmp.Or(p.record.Head, p.record.Commit)))
+		return p.client.FindOpen(ctx, string(p.record.Commit))
 	}
 	if number > 0 {
 		return p.client.Get(ctx, number)

@@ -31,6 +31,10 @@ func TestCheckSeesAStaleFile(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "README.md"), readme, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	nouns := filepath.Join("pkg", "release")
+	if err := os.CopyFS(filepath.Join(folder, nouns), os.DirFS(filepath.Join(root, nouns))); err != nil {
+		t.Fatal(err)
+	}
 	if err := run(folder, false); err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,11 @@ func render(root string) ([]file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("README.md: %w", err)
 	}
-	return append(files, file{"README.md", readme}), nil
+	nouns, err := nounSchema(root)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", schemaPath, err)
+	}
+	return append(files, file{"README.md", readme}, file{schemaPath, append(nouns, '\n')}), nil
 }
 
 func specs() []step.Spec {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/knowngood/knowngood/test/github"
 	"github.com/knowngood/knowngood/test/github/contract"
+	"github.com/knowngood/knowngood/test/schema"
 )
 
 func TestMain(m *testing.M) {
@@ -25,7 +26,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs the program as a person or a pipeline would: each test/script/*.txtar is a
 // shell-like script that asserts standard output, standard error, exit status and files.
 // Beside testscript's own commands there is "exits STATUS COMMAND ARG...", which asserts an
-// exit status to the number. FAKE_GITHUB is the address of a GitHub where the token "good" may
+// exit status to the number, and "noun NAME FILE", which holds JSON in a file, or in stdout, to the
+// published schema of a noun. FAKE_GITHUB is the address of a GitHub where the token "good" may
 // write to acme/shop, whose pull request 7 has a commit of forty ones.
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -45,7 +47,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("FAKE_GITHUB", fakeGitHub(env, contract.Hold(t)))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "noun": noun},
 	})
 }
 
@@ -77,5 +79,19 @@ func exits(ts *testscript.TestScript, negated bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("%v exits %d, want %d", args[1:], got, want)
+	}
+}
+
+// noun holds JSON to the schema of a noun, [] before the name for a list.
+func noun(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) != 2 {
+		ts.Fatalf("usage: noun NAME FILE")
+	}
+	text, err := os.ReadFile("../../pkg/release/schema.json")
+	ts.Check(err)
+	s, err := schema.Noun(text, args[0])
+	ts.Check(err)
+	if err := s.Check([]byte(ts.ReadFile(args[1]))); err != nil {
+		ts.Fatalf("%s is no %s: %v", args[1], args[0], err)
 	}
 }

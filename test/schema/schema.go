@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -42,6 +43,10 @@ func Parse(text []byte) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
+	return compile(document)
+}
+
+func compile(document any) (*Schema, error) {
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
 	if err := compiler.AddResource("schema.json", document); err != nil {
@@ -61,4 +66,29 @@ func (s *Schema) Check(text []byte) error {
 		return err
 	}
 	return s.compiled.Validate(document)
+}
+
+// Noun returns the schema of one of the nouns that text, the project's own schema, holds under
+// $defs; "[]NAME" is a list of them. It takes no member that the schema does not know.
+func Noun(text []byte, name string) (*Schema, error) {
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	whole, _ := document.(map[string]any)
+	defs, _ := whole["$defs"].(map[string]any)
+	bare, list := strings.CutPrefix(name, "[]")
+	if defs[bare] == nil {
+		return nil, fmt.Errorf("the schema knows no %s", bare)
+	}
+	for _, def := range defs {
+		if def, ok := def.(map[string]any); ok {
+			def["additionalProperties"] = false
+		}
+	}
+	wanted := map[string]any{"$defs": defs, "$ref": "#/$defs/" + bare}
+	if list {
+		wanted = map[string]any{"$defs": defs, "type": "array", "items": map[string]any{"$ref": "#/$defs/" + bare}}
+	}
+	return compile(wanted)
 }

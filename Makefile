@@ -3,7 +3,7 @@
 .PHONY: build demo try test quick lint soak generate
 
 build:    ; @test/make.sh build
-demo:     ; @CLUSTER="$(CLUSTER)" test/make.sh demo
+demo:     ; @CLUSTER="$(CLUSTER)" NAME="$(NAME)" test/make.sh demo
 try:      ; @test/make.sh try
 test:     ; @test/make.sh test
 quick:    ; @test/make.sh quick

@@ -120,7 +120,7 @@ test_() {
   say "all tests passed"
 }
 
-demo() { go run ./test/demo -cluster "${CLUSTER:-}"; }
+demo() { go run ./test/demo -cluster "${CLUSTER:-}" -name "${NAME:-demo}"; }
 
 try() { go run ./test/try; }
 
@@ -255,6 +255,9 @@ soaked() {
 
 environment
 scratch=$(mktemp -d)
+# Not every shell runs the trap of its end when a signal ends it.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 trap 'rm -rf "$scratch"' EXIT
 case ${1:-} in
   test) test_ ;;

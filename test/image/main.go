@@ -5,6 +5,7 @@
 //	image build   from what a Dockerfile says, RUN excepted
 //	image debian  a base image of Debian packages
 //	image push    an archive to a registry
+//	image serve   a registry in memory, for a cluster of this machine
 //
 // Archives are Docker archives, for `ctr images import` and `docker load`. The
 // same input gives the same digest, which is printed.
@@ -25,6 +26,7 @@ const usage = `usage:
   image build  -t NAME -o FILE [-f Dockerfile] [--from STAGE=FOLDER]... [--base REF=ARCHIVE]... [--build-arg K=V]... [--target STAGE] [--stand-in] CONTEXT
   image debian -t NAME -o FILE --include PACKAGE,... [--suite CODENAME] [--omit PATH,...] [--cache FOLDER]
   image push   [--insecure] ARCHIVE NAME
+  image serve  [--listen ADDRESS] [--network FILE]
 `
 
 func main() {
@@ -52,6 +54,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return debianBase(ctx, args[1:], stdout, stderr)
 		case "push":
 			return push(ctx, args[1:], stdout, stderr)
+		case "serve":
+			return serve(ctx, args[1:], stdout, stderr)
 		}
 	}
 	fmt.Fprint(stderr, usage)

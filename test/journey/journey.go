@@ -36,7 +36,13 @@ type Settings struct {
 	End string
 	// Out takes progress, in plain lines.
 	Out io.Writer
+
+	// lock is held until Close.
+	lock *os.File
 }
+
+// manager is the label of a namespace that a journey made.
+const manager = "knowngood-demo"
 
 // A Journey is one application on one cluster with its pull requests.
 type Journey struct {
@@ -80,12 +86,16 @@ func Begin(ctx context.Context, settings Settings) (*Journey, error) {
 	return j, nil
 }
 
-// Close ends the fake GitHub.
+// Close ends the fake GitHub and lets others into the namespace.
 func (j *Journey) Close() error {
-	if j.close == nil {
-		return nil
+	var err error
+	if j.close != nil {
+		err = j.close()
 	}
-	return j.close()
+	if j.lock != nil {
+		err = errors.Join(err, j.lock.Close())
+	}
+	return err
 }
 
 func (j *Journey) timed(ctx context.Context, name string, do func(context.Context) error) error {
@@ -162,7 +172,7 @@ func (j *Journey) openGitHub(ctx context.Context) error {
 
 // deployFirst makes the namespace and opens the shop in it.
 func (j *Journey) deployFirst(ctx context.Context) error {
-	namespace := fmt.Sprintf(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":%q}}`, j.Namespace)
+	namespace := fmt.Sprintf(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":%q,"labels":{"app.kubernetes.io/managed-by":%q}}}`, j.Namespace, manager)
 	if err := j.kubectlWith(ctx, namespace, "apply", "-f", "-"); err != nil {
 		return err
 	}

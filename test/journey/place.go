@@ -3,7 +3,6 @@
 package journey
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Place returns settings with fresh folders: Work is made anew, Cache is kept.
@@ -35,6 +35,9 @@ const imagePackage = "debootstrap"
 
 // Own makes the place a cluster of this machine, which test/cluster starts or finds running.
 func (s *Settings) Own(ctx context.Context, name string) error {
+	if err := s.alone(name); err != nil {
+		return err
+	}
 	cluster := filepath.Join(s.Work, "bin", "cluster")
 	folder := filepath.Join(s.Root, "test", "cluster")
 	for _, command := range [][]string{
@@ -59,47 +62,21 @@ func (s *Settings) Own(ctx context.Context, name string) error {
 	return s.freshNamespace(ctx)
 }
 
-// Existing makes the place the cluster of the current kubeconfig, after asking.
-func (s *Settings) Existing(ctx context.Context, registry string, answers io.Reader, yes bool) error {
-	kubectl, err := exec.LookPath("kubectl")
+// alone keeps other journeys out of the namespace until Close, or the process's end: each begins
+// by deleting it.
+func (s *Settings) alone(name string) error {
+	if err := os.MkdirAll(s.Cache, 0o755); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(filepath.Join(s.Cache, "journey-"+name+"-"+s.Namespace+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("an existing cluster needs kubectl: %w", err)
+		return err
 	}
-	if registry == "" {
-		return errors.New("set IMAGE_REGISTRY to a registry that the cluster pulls from, e.g. registry.example.org/me: the shop's images are pushed there")
-	}
-	current, err := exec.CommandContext(ctx, kubectl, "config", "current-context").Output()
-	if err != nil {
-		return fmt.Errorf("current context: %w", err)
-	}
-	s.Context, s.Registry, s.Kubectl = strings.TrimSpace(string(current)), registry, kubectl
-	s.Kubeconfig = os.Getenv("KUBECONFIG")
-	if s.Kubeconfig == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return err
-		}
-		s.Kubeconfig = filepath.Join(home, ".kube", "config")
-	}
-	s.Namespace = "knowngood-demo"
-	s.End = fmt.Sprintf("kubectl --context %s delete namespace %s", s.Context, s.Namespace)
-	fmt.Fprintf(s.Out, "This deploys a shop into namespace %s of context %s, with images from %s.\n", s.Namespace, s.Context, registry)
-	if yes {
-		return nil
-	}
-	fmt.Fprint(s.Out, "Go on? [y/N] ")
-	line, err := bufio.NewReader(answers).ReadString('\n')
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
-		return errors.Join(errors.New("not asked for: nothing was done"), ignoreEOF(err))
+	s.lock = file
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return errors.Join(fmt.Errorf("another demonstration runs on cluster %s of this machine: wait for it, or have another cluster with make demo NAME=%s-2", name, name), file.Close())
 	}
 	return nil
-}
-
-func ignoreEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }
 
 // freshNamespace removes what an earlier demonstration left, so that a second one shows the

@@ -84,9 +84,9 @@ func (h *Host) artifact(digest string) error {
 func (h *Host) write(name, value string) error {
 	if total := h.count(name, value); total > resultsLimit {
 		delete(h.used, name)
-		fmt.Fprintf(h.Stderr, "result %s is left out: %d bytes make %d in all, and the results of a Task share %d; the record has it\n",
+		_, err := fmt.Fprintf(h.Stderr, "result %s is left out: %d bytes make %d in all, and the results of a Task share %d; the record has it\n",
 			name, len(value), total, resultsLimit)
-		return nil
+		return err
 	}
 	if err := os.WriteFile(filepath.Join(filepath.Dir(h.Result), name), []byte(value), 0o644); err != nil { //nolint:gosec // Tekton's own container reads it
 		if errors.Is(err, fs.ErrNotExist) {

@@ -89,7 +89,7 @@ one_cluster() {
 # cluster_tests run the suites that ask for a real cluster, on an instance of their own.
 cluster_tests() {
   one_cluster --with tekton
-  say "whole releases of the shop"; go test -count=1 -v ./test/journey
+  say "whole releases of the shop"; go test -count=1 -timeout 30m -v ./test/journey
   say "suites on the cluster"; go test -count=1 -p 1 ./pkg/... ./cmd/...
   say "the shop on the cluster"
   SHOP_TEST_SCAN=1 SHOP_TEST_KUBECTL="$scratch/cluster kubectl --name $instance" \

@@ -79,7 +79,7 @@ func Release(specs []step.Spec, config Config) (string, error) {
 		spec.Tasks = append(spec.Tasks, task)
 	}
 	finish := found[slices.IndexFunc(found, func(s step.Spec) bool { return s.ID() == "deploy-finish" })]
-	spec.Finally = []pipeline.PipelineTask{reportTask(found[len(found)-1]), failedTask(finish, found[len(found)-1], config)}
+	spec.Finally = []pipeline.PipelineTask{reportTask(found[len(found)-1]), failedTask(finish, found[len(found)-1])}
 	return marshal(&pipeline.Pipeline{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "Pipeline"},
 		ObjectMeta: meta(ReleaseName, "knowngood release", config),
@@ -212,7 +212,7 @@ func reportTask(spec step.Spec) pipeline.PipelineTask {
 }
 
 // failedTask is two steps in one pod, by their StepActions.
-func failedTask(finish, report step.Spec, config Config) pipeline.PipelineTask {
+func failedTask(finish, report step.Spec) pipeline.PipelineTask {
 	task := pipeline.PipelineTask{Name: failedName, When: deployed(selection.In), Workspaces: bound()}
 	task.Params = pipeline.Params{given("outcome", "$(tasks.deploy.status)")}
 	declared := pipeline.ParamSpecs{{Name: "outcome", Type: pipeline.ParamTypeString, Description: "How the deploy ended."}}

@@ -3,7 +3,6 @@
 package render
 
 import (
-	"fmt"
 	"strings"
 
 	pipeline "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -12,34 +11,36 @@ import (
 )
 
 // readme gathers the text of one README. All that stands in tables comes from declarations.
-type readme struct{ strings.Builder }
+type readme struct{ text string }
+
+func (r *readme) add(text ...string) { r.text += strings.Join(text, "") }
 
 func (r *readme) title(name string, paragraphs ...string) {
-	r.WriteString("<!-- Rendered from the steps' declarations by `go generate ./...`; do not edit. -->\n# " + name + "\n")
+	r.add("<!-- Rendered from the steps' declarations by `go generate ./...`; do not edit. -->\n# ", name, "\n")
 	for _, text := range paragraphs {
 		if text != "" {
-			r.WriteString("\n" + text + "\n")
+			r.add("\n", text, "\n")
 		}
 	}
 }
 
 func (r *readme) install(folder string) {
-	fmt.Fprintf(r, "\n## Install\n\n    sed 's/%s/shop/g' %s/*.yaml | kubectl apply -n shop -f -\n\n"+
-		"where `shop` is the namespace of the application. A sample is in [samples](samples/run.yaml).\n", Namespace, folder)
+	r.add("\n## Install\n\n    sed 's/", Namespace, "/shop/g' ", folder, "/*.yaml | kubectl apply -n shop -f -\n\n",
+		"where `shop` is the namespace of the application. A sample is in [samples](samples/run.yaml).\n")
 }
 
 func (r *readme) table(title string, heads ...string) {
-	r.WriteString("\n## " + title + "\n\n")
+	r.add("\n## ", title, "\n\n")
 	r.row(heads...)
-	r.WriteString(strings.Repeat("|---", len(heads)) + "|\n")
+	r.add(strings.Repeat("|---", len(heads)), "|\n")
 }
 
 func (r *readme) row(cells ...string) {
-	r.WriteString("|")
+	r.add("|")
 	for _, cell := range cells {
-		r.WriteString(" " + strings.ReplaceAll(cell, "|", `\|`) + " |")
+		r.add(" ", strings.ReplaceAll(cell, "|", `\|`), " |")
 	}
-	r.WriteString("\n")
+	r.add("\n")
 }
 
 func (r *readme) params(specs pipeline.ParamSpecs) {
@@ -69,7 +70,7 @@ func (r *readme) results(all []pipeline.TaskResult) {
 
 func (r *readme) permissions(spec step.Spec) {
 	if len(spec.Needs) == 0 {
-		fmt.Fprintf(r, "\n## Permissions\n\nNone in the cluster: the ServiceAccount `%s` has no rules.\n", Name(spec))
+		r.add("\n## Permissions\n\nNone in the cluster: the ServiceAccount `", Name(spec), "` has no rules.\n")
 		return
 	}
 	r.table("Permissions of the ServiceAccount "+code(Name(spec)), "resource", "verbs", "why")
@@ -101,7 +102,7 @@ func TaskReadme(spec step.Spec, config Config) string {
 	r.workspaces(workspaces())
 	r.results(results(spec))
 	r.permissions(spec)
-	return r.String()
+	return r.text
 }
 
 // StepActionReadme describes a step's StepAction.
@@ -112,7 +113,7 @@ func StepActionReadme(spec step.Spec, config Config) string {
 	r.install("tekton/stepaction/" + Name(spec))
 	r.params(append(params(spec, config), folders()...))
 	r.results(results(spec))
-	return r.String()
+	return r.text
 }
 
 // ReleaseReadme describes the Pipeline.
@@ -125,13 +126,13 @@ func ReleaseReadme(specs []step.Spec, config Config) (string, error) {
 	r.title(ReleaseName, releaseDoc, "Needs Tekton Pipelines "+minVersion+" or newer, the Tasks of its steps, and the StepActions of `deploy finish` and\n"+
 		"`report`, by which one pod tells of a deploy that failed.")
 	r.install("tekton/*/*")
-	r.WriteString("\n## What runs\n\n    " + strings.Join(order(), " → ") + "\n\nand at the end, also after a failure: `" + reportName + "`, or `" +
-		failedName + "` where the deploy failed.\n")
+	r.add("\n## What runs\n\n    ", strings.Join(order(), " → "), "\n\nand at the end, also after a failure: `", reportName, "`, or `",
+		failedName, "` where the deploy failed.\n")
 	r.params(releaseParams(found, config))
 	r.workspaces(releaseWorkspaces())
 	r.table("Results", "result", "meaning")
 	for _, result := range releaseResults(found) {
 		r.row(code(result.Name), result.Description)
 	}
-	return r.String(), nil
+	return r.text, nil
 }

@@ -11,14 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	pipeline "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/knowngood/knowngood/test/product"
 )
@@ -56,13 +52,13 @@ func visit(t *testing.T) stranger {
 	return s
 }
 
-// leave takes away what lies in no namespace of the test; namespaces go by themselves.
+// leave takes away what was brought; namespaces go by themselves. The slow class stays: a cut that
+// was cancelled cannot end without it.
 func (s stranger) leave() {
 	ctx := context.WithoutCancel(s.t.Context())
 	for _, args := range [][]string{
 		{"delete", "namespace", s.Namespace, s.github(), "--wait=false", "--ignore-not-found"},
 		{"delete", "clusterroles,clusterrolebindings", "--selector=app.kubernetes.io/part-of=knowngood"},
-		{"delete", "volumesnapshotclass", s.Namespace + "-slow", "--ignore-not-found"},
 	} {
 		if _, err := s.Kubernetes(ctx, args...); err != nil {
 			s.t.Error(err)
@@ -118,7 +114,7 @@ func (s stranger) write(name string, data []byte) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, data, 0o755); err != nil { //nolint:gosec // a program of an image
+	if err := os.WriteFile(path, data, 0o755); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -164,7 +160,7 @@ func (s stranger) get(into any, args ...string) {
 // fill writes three checkouts to the volume: of the two commits, and one that cannot be deployed.
 func (s stranger) fill() {
 	s.t.Helper()
-	files := map[string][]byte{"broken/deploy.yaml": []byte("apiVersion: apps/v1\nkind: Nonsense\nmetadata: {name: x}\n")}
+	files := map[string][]byte{"broken/deploy.yaml": []byte("apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 0}]}\n")}
 	for _, name := range []string{"clean", "injection"} {
 		if err := s.run(s.t.Context(), s.Root, s.shop, "scan", "--repo", s.checkout(), "--out", s.report(name), string(s.Commits[name])); err != nil {
 			s.t.Fatal(err)
@@ -177,9 +173,10 @@ func (s stranger) fill() {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		files[name+"/reports/gosec.sarif"], files[name+"/deploy.yaml"] = scan, manifests
+		folder := map[string]string{"clean": "source", "injection": "injection"}[name] // the samples' own name
+		files[folder+"/reports/gosec.sarif"], files[folder+"/deploy.yaml"] = scan, manifests
 	}
-	files["broken/reports/gosec.sarif"] = files["clean/reports/gosec.sarif"]
+	files["broken/reports/gosec.sarif"] = files["source/reports/gosec.sarif"]
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	for name, data := range files {
@@ -197,87 +194,4 @@ func (s stranger) fill() {
 		s.t.Fatal(err)
 	}
 	s.kubernetes("delete", "pod", "fill", "--timeout=60s")
-}
-
-// release is the sample's PipelineRun, for one of the checkouts.
-func (s stranger) release(checkout, commit string, pull int, more map[string]string) string {
-	s.t.Helper()
-	data, err := os.ReadFile(filepath.Join(s.Root, "tekton/pipeline/knowngood-release/samples/run.yaml"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	var run pipeline.PipelineRun
-	if err := yaml.UnmarshalStrict(data, &run); err != nil {
-		s.t.Fatal(err)
-	}
-	values := map[string]string{
-		"commit": string(s.Commits[commit]), "pull-request": fmt.Sprint(pull), "image": "knowngood.test/knowngood:test",
-		"github-api-url": "https://github." + s.github() + ".svc", "timeout": "2m",
-	}
-	for name, value := range more {
-		values[name] = value
-	}
-	run.Spec.Params = slices.DeleteFunc(run.Spec.Params, func(p pipeline.Param) bool { return values[p.Name] != "" })
-	for name, value := range values {
-		run.Spec.Params = append(run.Spec.Params, pipeline.Param{Name: name, Value: *pipeline.NewStructuredValues(value)})
-	}
-	for i := range run.Spec.Workspaces {
-		if run.Spec.Workspaces[i].Name == "source" {
-			run.Spec.Workspaces[i].SubPath = checkout
-		}
-	}
-	run.Spec.Workspaces = append(run.Spec.Workspaces, pipeline.WorkspaceBinding{
-		Name: "ssl-ca-directory", ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "authorities"}},
-	})
-	text, err := yaml.Marshal(run)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	path := filepath.Join(s.t.TempDir(), "run.yaml")
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	return s.kubernetes("create", "-f", path, "-o", "jsonpath={.metadata.name}")
-}
-
-// A told is a PipelineRun at its end, with its TaskRuns by the name of their task.
-type told struct {
-	pipeline.PipelineRun
-	tasks map[string]pipeline.TaskRun
-}
-
-func (s stranger) await(name string) told {
-	s.t.Helper()
-	began := time.Now()
-	if _, err := s.Kubernetes(s.t.Context(), "wait", "--for=jsonpath={.status.completionTime}", "pipelinerun/"+name, "--timeout=5m"); err != nil {
-		s.t.Fatalf("%v\n%s", err, s.kubernetes("get", "taskruns,pods", "-o", "wide"))
-	}
-	var end told
-	s.get(&end.PipelineRun, "get", "pipelinerun", name, "-o", "json")
-	var list pipeline.TaskRunList
-	s.get(&list, "get", "taskruns", "-l", "tekton.dev/pipelineRun="+name, "-o", "json")
-	end.tasks = map[string]pipeline.TaskRun{}
-	for _, run := range list.Items {
-		end.tasks[run.Labels["tekton.dev/pipelineTask"]] = run
-	}
-	s.t.Logf("%s took %.1f s: %s", name, time.Since(began).Seconds(), end.Status.GetCondition("Succeeded").GetMessage())
-	return end
-}
-
-// results of a TaskRun, as text.
-func results(run pipeline.TaskRun) map[string]string {
-	all := map[string]string{}
-	for _, result := range run.Status.Results {
-		all[result.Name] = result.Value.StringVal
-		if result.Value.Type == pipeline.ParamTypeObject {
-			all[result.Name] = fmt.Sprint(result.Value.ObjectVal)
-		}
-	}
-	return all
-}
-
-// logs of a TaskRun's pod, for a test that failed.
-func (s stranger) logs(run pipeline.TaskRun) string {
-	text, err := s.Kubernetes(s.t.Context(), "logs", run.Status.PodName, "--all-containers", "--tail=40")
-	return fmt.Sprint(text, err)
 }

@@ -4,7 +4,9 @@ package journey
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	authorization "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knowngood/knowngood/test/github"
 )
@@ -23,12 +27,18 @@ func TestTektonReleases(t *testing.T) {
 	t.Run("the webhook accepts every sample", s.samples)
 	t.Run("no account may more than was declared", s.permissions)
 	t.Run("the clean commit ships", s.ships)
+	t.Run("each Task runs as its sample says", s.each)
 	t.Run("the injection is stopped", s.stopped)
 	t.Run("a deploy that fails is told", s.failed)
 	t.Run("a cancelled run leaves nothing frozen", s.cancelled)
+	t.Run("a killed step leaves nothing frozen", s.killed)
 }
 
-func (s stranger) within(t *testing.T) stranger { return stranger{s.Journey, t} }
+// within lets a subtest fail by itself.
+func (s stranger) within(t *testing.T) stranger {
+	t.Helper()
+	return stranger{s.Journey, t}
+}
 
 func (s stranger) samples(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(s.Root, "tekton/*/*/samples/*.yaml"))
@@ -46,13 +56,43 @@ func (s stranger) samples(t *testing.T) {
 // releases show.
 func (s stranger) permissions(t *testing.T) {
 	s = s.within(t)
+	asked := struct {
+		metav1.TypeMeta `json:",inline"`
+		Items           []authorization.SubjectAccessReview `json:"items"`
+	}{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "List"}}
 	for _, task := range []string{"gate", "snapshot", "rotate-prepare", "deploy-start", "deploy-finish", "rotate-prove", "report"} {
-		account := "system:serviceaccount:" + s.Namespace + ":knowngood-" + task
-		for _, wish := range [][]string{{"get", "secrets"}, {"create", "pods"}, {"create", "serviceaccounts/token"}, {"delete", "persistentvolumeclaims"}} {
-			answer, err := s.Kubernetes(t.Context(), append([]string{"auth", "can-i", "--as", account}, wish...)...)
-			if err == nil || !strings.HasPrefix(answer, "no") {
-				t.Errorf("%s may %s: %q, %v", account, strings.Join(wish, " "), answer, err)
-			}
+		for _, wish := range []authorization.ResourceAttributes{
+			{Verb: "get", Resource: "secrets"},
+			{Verb: "create", Resource: "pods"},
+			{Verb: "delete", Resource: "persistentvolumeclaims"},
+			{Verb: "create", Resource: "serviceaccounts", Subresource: "token"},
+			{Verb: "list", Resource: "nodes"},
+		} {
+			wish.Namespace = s.Namespace
+			asked.Items = append(asked.Items, authorization.SubjectAccessReview{
+				TypeMeta: metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SubjectAccessReview"},
+				Spec: authorization.SubjectAccessReviewSpec{
+					User: "system:serviceaccount:" + s.Namespace + ":knowngood-" + task, ResourceAttributes: &wish,
+				},
+			})
+		}
+	}
+	path := filepath.Join(t.TempDir(), "asked.json")
+	data, err := json.Marshal(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	answers := json.NewDecoder(strings.NewReader(s.kubernetes("create", "-f", path, "-o", "json")))
+	for range asked.Items {
+		var answer authorization.SubjectAccessReview
+		if err := answers.Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
+		if answer.Status.Allowed || answer.Spec.User == "" {
+			t.Errorf("%s may %v", answer.Spec.User, answer.Spec.ResourceAttributes)
 		}
 	}
 }
@@ -81,7 +121,7 @@ func (s stranger) assertRan(t *testing.T, end told, want ...string) {
 
 func (s stranger) ships(t *testing.T) {
 	s = s.within(t)
-	end := s.await(s.release("clean", "clean", 7, map[string]string{"environment": "demo"}))
+	end := s.await(s.release("source", s.values("clean", 7, map[string]string{"environment": "demo"})))
 	s.assertRan(t, end, "gate", "snapshot", "rotate-prepare", "deploy-start", "deploy", "deploy-finish", "rotate-prove", "report")
 	if !end.Status.GetCondition("Succeeded").IsTrue() {
 		t.Fatal(end.Status.GetCondition("Succeeded").GetMessage())
@@ -114,13 +154,22 @@ func (s stranger) ships(t *testing.T) {
 	}
 }
 
+// each runs the Tasks by themselves: a run of its own for each, as for a person who tries them.
+func (s stranger) each(t *testing.T) {
+	s = s.within(t)
+	values := s.values("clean", 7, map[string]string{"environment": "samples"})
+	s.tasks(t, values, "gate")
+	s.tasks(t, values, "snapshot", "rotate-prepare", "deploy-start", "report")
+	s.tasks(t, values, "deploy-finish", "rotate-prove")
+}
+
 func (s stranger) stopped(t *testing.T) {
 	s = s.within(t)
 	before, err := s.Touchable(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := s.await(s.release("injection", "injection", 8, nil))
+	end := s.await(s.release("injection", s.values("injection", 8, nil)))
 	s.assertRan(t, end, "gate", "report")
 	if !end.Status.GetCondition("Succeeded").IsFalse() {
 		t.Error("the release with the injection succeeded")
@@ -140,7 +189,7 @@ func (s stranger) stopped(t *testing.T) {
 // failed has the report and the word about the deploy in one pod, by their StepActions.
 func (s stranger) failed(t *testing.T) {
 	s = s.within(t)
-	end := s.await(s.release("broken", "clean", 7, map[string]string{"when": "never", "environment": "broken"}))
+	end := s.await(s.release("broken", s.values("clean", 7, map[string]string{"when": "never", "environment": "broken"})))
 	s.assertRan(t, end, "gate", "snapshot", "rotate-prepare", "deploy-start", "deploy", "report-failed-deploy")
 	last := end.tasks["report-failed-deploy"]
 	if !last.Status.GetCondition("Succeeded").IsTrue() {
@@ -155,7 +204,7 @@ func (s stranger) failed(t *testing.T) {
 // cancelled ends a run while the database is in backup mode.
 func (s stranger) cancelled(t *testing.T) {
 	s = s.within(t)
-	name := s.release("clean", "clean", 7, map[string]string{"snapshot-class": s.Namespace + "-slow", "environment": "cancelled"})
+	name := s.release("source", s.values("clean", 7, map[string]string{"snapshot-class": s.Namespace + "-slow", "environment": "cancelled"}))
 	s.until("the database is held", func() bool { return s.held() > 0 })
 	s.kubernetes("patch", "pipelinerun", name, "--type=merge", "-p", `{"spec":{"status":"CancelledRunFinally"}}`)
 	began := time.Now()
@@ -170,6 +219,17 @@ func (s stranger) cancelled(t *testing.T) {
 	if left != "" && !strings.Contains(left, "Z") {
 		t.Errorf("half a snapshot is left: %s", left)
 	}
+}
+
+// killed takes the step away without a word: the session ends with the stream of its exec.
+func (s stranger) killed(t *testing.T) {
+	s = s.within(t)
+	name := s.task("snapshot", s.values("clean", 7, map[string]string{"snapshot-class": s.Namespace + "-slow", "environment": "killed"}))
+	s.until("the database is held", func() bool { return s.held() > 0 })
+	s.kubernetes("delete", "pod", "-l", "tekton.dev/taskRun="+name, "--grace-period=0", "--force")
+	began := time.Now()
+	s.until("the database is let go", func() bool { return s.held() == 0 })
+	t.Logf("let go after %.1f s", time.Since(began).Seconds())
 }
 
 // held counts knowngood's sessions in the database: one of them is backup mode.

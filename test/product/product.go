@@ -41,10 +41,10 @@ func Image(ctx context.Context, r Request, archive string) error {
 	if err != nil {
 		return fmt.Errorf("public authorities (apt-get install ca-certificates): %w", err)
 	}
-	if err := os.MkdirAll(filepath.Join(stage, filepath.Dir(roots)), 0o755); err != nil { //nolint:gosec // the image's own mode
+	if err := os.MkdirAll(filepath.Join(stage, filepath.Dir(roots)), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(stage, roots), authorities, 0o644); err != nil { //nolint:gosec // the image's own mode
+	if err := os.WriteFile(filepath.Join(stage, roots), authorities, 0o644); err != nil {
 		return err
 	}
 	return r.run(ctx, nil, r.Tool, "build", "-t", r.Name, "-o", archive, "--from", "build="+stage,

@@ -34,7 +34,7 @@ type Config struct {
 type Host struct {
 	config Config
 	action *githubactions.Action
-	event  event
+	known  *run // nil until a fact is asked for
 }
 
 // New returns the face. It reads the event when a fact is asked for, not before.

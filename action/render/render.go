@@ -7,6 +7,7 @@ package render
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/knowngood/knowngood/pkg/step"
@@ -25,29 +26,82 @@ type Action struct {
 	Scripts string
 }
 
-// File returns the text of an action.yml.
+// File returns the action.yml of a step.
 func File(a Action) string {
+	inputs := append(slices.Clone(a.Spec.Inputs), installInputs()...)
+	return a.write(inputs, a.Spec.Outputs, func(b *strings.Builder) {
+		a.install(b)
+		run := script(a.Scripts, "run.sh", a.Spec.Name)
+		writeStep(b, "run", append([]variable{program()}, variables(a.Spec.Inputs)...), run)
+	})
+}
+
+// Setup returns the action.yml that puts the program on the PATH, for workflows that call it
+// in scripts of their own.
+func Setup(a Action) string {
+	outputs := []step.Output{
+		{Name: "program", Doc: "Path of the program."},
+		{Name: "version", Doc: "Its version."},
+	}
+	return a.write(installInputs(), outputs, func(b *strings.Builder) {
+		a.install(b)
+		version := variable{"KNOWNGOOD_VERSION", "${{ steps.install.outputs.version }}"}
+		writeStep(b, "run", []variable{program(), version}, script(a.Scripts, "setup.sh"))
+	})
+}
+
+// CleanUp returns the action.yml that removes what the steps of a job left on the runner.
+func CleanUp(a Action) string {
+	return a.write(nil, nil, func(b *strings.Builder) {
+		writeStep(b, "run", nil, script(a.Scripts, "clean-up.sh"))
+	})
+}
+
+func (a Action) write(inputs []step.Input, outputs []step.Output, steps func(*strings.Builder)) string {
 	var b strings.Builder
 	b.WriteString("# SPDX-License-Identifier: Apache-2.0\n" + header)
 	fmt.Fprintf(&b, "name: %s\ndescription: %s\nauthor: knowngood\n", quote(a.Name), quote(a.Description))
 	b.WriteString("branding:\n  icon: rotate-ccw\n  color: green\n")
-	b.WriteString("inputs:\n")
-	for _, in := range a.Spec.Inputs {
+	if len(inputs) > 0 {
+		b.WriteString("inputs:\n")
+	}
+	for _, in := range inputs {
 		writeInput(&b, in)
 	}
-	for _, in := range installInputs() {
-		writeInput(&b, in)
-	}
-	if len(a.Spec.Outputs) > 0 {
+	if len(outputs) > 0 {
 		b.WriteString("outputs:\n")
 	}
-	for _, out := range a.Spec.Outputs {
+	for _, out := range outputs {
 		fmt.Fprintf(&b, "  %s:\n    description: %s\n    value: ${{ steps.run.outputs.%s }}\n", out.Name, quote(out.Doc), out.Name)
 	}
 	b.WriteString("runs:\n  using: composite\n  steps:\n")
-	writeStep(&b, "install", installInputs(), fmt.Sprintf(`"$GITHUB_ACTION_PATH/%s/install.sh"`, a.Scripts))
-	writeStep(&b, "run", a.Spec.Inputs, fmt.Sprintf(`"$GITHUB_ACTION_PATH/%s/run.sh" %s`, a.Scripts, a.Spec.Name))
+	steps(&b)
 	return b.String()
+}
+
+func (a Action) install(b *strings.Builder) {
+	writeStep(b, "install", variables(installInputs()), script(a.Scripts, "install.sh"))
+}
+
+// script is the line that starts a shared script in the place of the runner's own shell, so
+// that signals reach it, and without need for its executable bit.
+func script(folder, name string, args ...string) string {
+	return strings.Join(append([]string{fmt.Sprintf(`exec sh "$GITHUB_ACTION_PATH/%s/%s"`, folder, name)}, args...), " ")
+}
+
+// A variable is one line of a step's env.
+type variable struct{ name, value string }
+
+// program is handed from step to step as an output: what stands in GITHUB_ENV reaches every
+// later step of the job, and any earlier one can have written it.
+func program() variable { return variable{"KNOWNGOOD_PROGRAM", "${{ steps.install.outputs.program }}"} }
+
+func variables(inputs []step.Input) []variable {
+	var all []variable
+	for _, in := range inputs {
+		all = append(all, variable{in.Env(), "${{ inputs." + in.Name + " }}"})
+	}
+	return all
 }
 
 // installInputs are the inputs of the Action itself: where the program comes from.
@@ -59,7 +113,11 @@ func installInputs() []step.Input {
 }
 
 func writeInput(b *strings.Builder, in step.Input) {
-	fmt.Fprintf(b, "  %s:\n    description: %s\n    required: %t\n", in.Name, quote(in.Describe()), in.Required && !in.Fact)
+	text := in.Describe()
+	if in.Kind == step.Secret {
+		text += " Give it from secrets or github.token alone: the runner prints other values before the step begins."
+	}
+	fmt.Fprintf(b, "  %s:\n    description: %s\n    required: %t\n", in.Name, quote(text), in.Required && !in.Fact)
 	switch {
 	case in.Required && !in.Fact:
 	case in.Kind == step.Secret && in.Fallback == "GITHUB_TOKEN":
@@ -69,10 +127,13 @@ func writeInput(b *strings.Builder, in step.Input) {
 	}
 }
 
-func writeStep(b *strings.Builder, id string, inputs []step.Input, run string) {
-	fmt.Fprintf(b, "    - id: %s\n      shell: sh\n      env:\n", id)
-	for _, in := range inputs {
-		fmt.Fprintf(b, "        %s: ${{ inputs.%s }}\n", in.Env(), in.Name)
+func writeStep(b *strings.Builder, id string, env []variable, run string) {
+	fmt.Fprintf(b, "    - id: %s\n      shell: sh\n", id)
+	if len(env) > 0 {
+		b.WriteString("      env:\n")
+	}
+	for _, v := range env {
+		fmt.Fprintf(b, "        %s: %s\n", v.name, v.value)
 	}
 	fmt.Fprintf(b, "      run: %s\n", quote(run))
 }

@@ -86,7 +86,8 @@ func TestActionsKeepInputsOutOfShell(t *testing.T) {
 		}
 		mapped := map[string]bool{}
 		for _, one := range action.Runs.Steps {
-			if strings.Contains(one.Run, "${{") || one.Uses != "" || one.Shell != "sh" {
+			if strings.Contains(one.Run, "${{") || one.Uses != "" || one.Shell != "sh" ||
+				!strings.HasPrefix(one.Run, `exec sh "$GITHUB_ACTION_PATH/`) {
 				t.Errorf("%s: step %s: run %q, uses %q, shell %q", path, one.ID, one.Run, one.Uses, one.Shell)
 			}
 			for _, value := range one.Env {

@@ -77,6 +77,7 @@ func render(root string) ([]file, error) {
 		return nil, err
 	}
 	files = append(files, pipeline...)
+	files = append(files, ownActions()...)
 	readme, err := os.ReadFile(filepath.Join(root, "README.md")) //nolint:gosec // our own file
 	if err != nil {
 		return nil, err
@@ -117,4 +118,16 @@ func actionFiles(spec step.Spec) []file {
 	return []file{{"action/" + spec.ID() + "/action.yml", []byte(actionrender.File(actionrender.Action{
 		Name: "knowngood " + spec.Name, Description: spec.Summary, Spec: spec, Scripts: "../scripts",
 	}))}}
+}
+
+// ownActions are the Actions that are no step: they prepare the runner and tidy it.
+func ownActions() []file {
+	return []file{
+		{"action/setup/action.yml", []byte(actionrender.Setup(actionrender.Action{
+			Name: "knowngood setup", Description: "Put knowngood on the PATH of the steps that follow.", Scripts: "../scripts",
+		}))},
+		{"action/clean-up/action.yml", []byte(actionrender.CleanUp(actionrender.Action{
+			Name: "knowngood clean-up", Description: "Remove what the steps of this job left on the runner. Use it with if: always(), after the last of them.", Scripts: "../scripts",
+		}))},
+	}
 }

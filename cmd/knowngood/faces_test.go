@@ -51,6 +51,7 @@ func TestTheSameRecordIsToldAlikeByEachFace(t *testing.T) {
 				s := &github.Server{Check: contract.Hold(t)}
 				s.AddToken("a-good-token", github.Token{Login: "github-actions[bot]", App: true, Scopes: github.Everything()})
 				s.AddPull("acme/shop", github.Pull{Number: 7, Head: string(record.Commit)})
+				s.AddCommits("acme/shop", strings.Repeat("b", 40))
 				fake.Store(s)
 				folder := t.TempDir() // what a report leaves in the catalog is none of the others' business
 				if err := os.CopyFS(folder, os.DirFS(records)); err != nil {
@@ -111,7 +112,7 @@ func reportAs(t *testing.T, face, folder, api string, record release.Record) {
 	facts := map[string]string{"KNOWNGOOD_COMMIT": string(record.Commit), "KNOWNGOOD_SOURCE_REPOSITORY": "acme/shop", "KNOWNGOOD_GITHUB_API_URL": api}
 	switch face {
 	case "Action":
-		event := fmt.Sprintf(`{"pull_request":{"number":7,"head":{"sha":%q}}}`, record.Commit)
+		event := fmt.Sprintf(`{"pull_request":{"number":7,"head":{"sha":%q},"base":{"sha":%q}}}`, record.Commit, strings.Repeat("b", 40))
 		if err := os.WriteFile(filepath.Join(folder, "event.json"), []byte(event), 0o600); err != nil {
 			t.Fatal(err)
 		}

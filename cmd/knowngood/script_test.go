@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 // Beside testscript's own commands there is "exits STATUS COMMAND ARG...", which asserts an
 // exit status to the number, and "noun NAME FILE", which holds JSON in a file, or in stdout, to the
 // published schema of a noun. FAKE_GITHUB is the address of a GitHub where the token "good" may
-// write to acme/shop, whose pull request 7 has a commit of forty ones.
+// write to acme/shop, whose pull request 7 has a commit of forty ones and a base of forty bs, which
+// has no files; the commit of forty cs has a configuration in audit mode.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -57,6 +58,8 @@ func fakeGitHub(env *testscript.Env, check func(*http.Request, []byte, int, http
 	fake.AddToken("good", github.Token{Login: bot, App: true, Scopes: github.Everything()})
 	fake.AddToken("fork", github.Token{Login: bot, App: true, Scopes: map[string]github.Access{"pull-requests": github.Read}})
 	fake.AddPull("acme/shop", github.Pull{Number: 7, Head: strings.Repeat("1", 40)})
+	fake.AddCommits("acme/shop", strings.Repeat("b", 40))
+	fake.AddFile("acme/shop", strings.Repeat("c", 40), ".knowngood.yaml", "inputs:\n  mode: audit\n")
 	server := httptest.NewServer(fake)
 	env.Defer(server.Close)
 	return server.URL

@@ -33,8 +33,10 @@ var (
 	// ErrNoCommit means that the repository does not hold the commit: it has none yet, or
 	// the checkout is shallow.
 	ErrNoCommit = errors.New("no such commit in this repository")
-	// ErrNoFile means that the commit has no regular file of that path.
+	// ErrNoFile means that the commit has nothing of that path.
 	ErrNoFile = errors.New("no such file in the commit")
+	// ErrIrregular means that the commit has a link, a folder or a submodule there.
+	ErrIrregular = errors.New("not a regular file in the commit")
 )
 
 const (
@@ -59,6 +61,15 @@ func Open(ctx context.Context, dir string, environ []string) (*Checkout, error) 
 		return nil, fmt.Errorf("look for a git repository at %s: %w", dir, err)
 	}
 	return c, nil
+}
+
+// Root returns the top folder of the checkout, with no link in its path.
+func (c *Checkout) Root(ctx context.Context) (string, error) {
+	root, err := c.ask(ctx, "rev-parse", "--show-toplevel")
+	if err != nil {
+		return "", fmt.Errorf("look for the top folder of %s: %w", c.dir, err)
+	}
+	return root, nil
 }
 
 // Commit returns the commit that is checked out. A repository without one is ErrNoCommit.
@@ -116,8 +127,8 @@ func (c *Checkout) upstream(ctx context.Context) string {
 }
 
 // File returns a regular file as the commit has it; path is relative to the repository's
-// root. It is ErrNoCommit where the checkout does not hold the commit, and ErrNoFile where
-// the commit has no such file, or has a link or a folder there.
+// root. It is ErrNoCommit where the checkout does not hold the commit, ErrNoFile where the
+// commit has nothing there, and ErrIrregular where it has something else than a file.
 func (c *Checkout) File(ctx context.Context, commit release.Commit, path string) ([]byte, error) {
 	if err := checked(commit); err != nil {
 		return nil, err
@@ -134,8 +145,11 @@ func (c *Checkout) File(ctx context.Context, commit release.Commit, path string)
 	}
 	// "<mode> <type> <object>\t<path>\0"
 	fields := strings.Fields(row)
-	if len(fields) < 3 || !strings.HasPrefix(fields[0], "100") || fields[1] != "blob" {
+	switch {
+	case row == "":
 		return nil, fmt.Errorf("read %s as of %s: %w", path, commit.Short(), ErrNoFile)
+	case len(fields) < 3 || !strings.HasPrefix(fields[0], "100") || fields[1] != "blob":
+		return nil, fmt.Errorf("read %s as of %s: %w", path, commit.Short(), ErrIrregular)
 	}
 	data, err := c.run(ctx, maxFile, "cat-file", "blob", fields[2])
 	if err != nil {
@@ -177,7 +191,7 @@ func (c *Checkout) ask(ctx context.Context, args ...string) (string, error) {
 // from choosing a program to run.
 func guarded(args []string) []string {
 	return append([]string{
-		"--no-pager",
+		"--no-pager", "--literal-pathspecs",
 		"-c", "safe.directory=*",
 		"-c", "core.fsmonitor=false",
 		"-c", "core.hooksPath=/dev/null",

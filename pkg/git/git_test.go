@@ -65,6 +65,15 @@ func repository(t *testing.T, format string) (dir, first, second string) {
 	return dir, first, run(t, dir, "rev-parse", "HEAD")
 }
 
+func resolved(t *testing.T, path string) string {
+	t.Helper()
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return real
+}
+
 func open(t *testing.T, dir string, more ...string) *git.Checkout {
 	t.Helper()
 	checkout, err := git.Open(t.Context(), dir, environ(t, more...))
@@ -103,10 +112,18 @@ func TestFilesThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	dir, first, _ := repository(t, "sha1")
 	checkout, commit := open(t, dir), release.Commit(first)
-	for _, path := range []string{"absent", "deep", "link", "../outside", "/etc/passwd", "", ".", "*", ":(top)link", "deep/"} {
+	for _, path := range []string{"absent", "../outside", "/etc/passwd", "", ".", "*", ":(top)link", "deep/"} {
 		if data, err := checkout.File(t.Context(), commit, path); !errors.Is(err, git.ErrNoFile) {
 			t.Errorf("File(%q) = %q, %v, want %v", path, data, err, git.ErrNoFile)
 		}
+	}
+	for _, path := range []string{"deep", "link"} {
+		if data, err := checkout.File(t.Context(), commit, path); !errors.Is(err, git.ErrIrregular) {
+			t.Errorf("File(%q) = %q, %v, want %v", path, data, err, git.ErrIrregular)
+		}
+	}
+	if root, err := open(t, dir+"/deep").Root(t.Context()); err != nil || root != resolved(t, dir) {
+		t.Errorf("Root = %q, %v, want %q", root, err, dir)
 	}
 	if data, err := checkout.File(t.Context(), commit, "deep/file name:x.txt"); string(data) != "deep\n" {
 		t.Errorf("File = %q, %v", data, err)

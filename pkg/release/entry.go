@@ -56,6 +56,9 @@ type Entry struct {
 	Error string `json:"error,omitempty"`
 	Hint  string `json:"hint,omitempty"`
 
+	// Config is the configuration by which the step worked; nil where there was none.
+	Config *Config `json:"config,omitempty"`
+
 	Decision   *Decision   `json:"decision,omitempty"`
 	Protection *Protection `json:"protection,omitempty"`
 	Copies     *Copies     `json:"copies,omitempty"`
@@ -84,6 +87,18 @@ type Checkout struct {
 
 // Clean tells whether the files were surely those of the commit.
 func (c Checkout) Clean() bool { return c.Changed == 0 && c.Unknown == "" }
+
+// A Config is the configuration file by which a step worked.
+type Config struct {
+	// File is its name as the person gave it.
+	File string `json:"file"`
+	// Base is the commit whose file counted: the base of a pull request. "" where the file
+	// counted as it lay in the checkout.
+	Base Commit `json:"base,omitempty"`
+	// Pending is true when the checkout has another file than the base, or one of them has
+	// none: what differs takes effect after the merge.
+	Pending bool `json:"pending,omitempty"`
+}
 
 // A Deploy is what is known of the deploy itself.
 type Deploy struct {

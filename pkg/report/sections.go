@@ -79,6 +79,9 @@ func (s story) head(l links) block {
 	if words := s.checkoutWords(func(name string) string { return code(name, pathLength) }); words != "" {
 		text += words + "\n\n"
 	}
+	if words := s.configWords(func(name string) string { return code(name, pathLength) }); words != "" {
+		text += words + "\n\n"
+	}
 	return block{open: text}
 }
 

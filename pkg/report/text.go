@@ -29,6 +29,9 @@ func Text(record release.Record, options Options) string {
 	if words := s.checkoutWords(func(name string) string { return cutFront(Clean(name), pathLength) }); words != "" {
 		p.text(words)
 	}
+	if words := s.configWords(func(name string) string { return cutFront(Clean(name), pathLength) }); words != "" {
+		p.text(words)
+	}
 	if rows := s.rows(); len(rows) > 1 {
 		p.blank()
 		for _, r := range rows {

@@ -3,7 +3,6 @@
 package github
 
 import (
-	"encoding/base64"
 	"net/http"
 	"regexp"
 	"slices"
@@ -44,6 +43,7 @@ var routes = []struct {
 	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/deployments$`), (*Server).listDeployments},
 	{http.MethodPost, regexp.MustCompile(`^` + nameForm + `/deployments/(\d+)/statuses$`), (*Server).createDeploymentStatus},
 	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/deployments/(\d+)/statuses$`), (*Server).listDeploymentStatuses},
+	{http.MethodGet, regexp.MustCompile(`^` + nameForm + `/git/commits/([^/]+)$`), (*Server).getCommit},
 }
 
 func (s *Server) dispatch(x *exchange) {
@@ -146,17 +146,4 @@ func (s *Server) getPull(x *exchange, groups []string) {
 	case x.may("pull-requests", Read):
 		x.status, x.value = http.StatusOK, x.pull(groups[1], pull, true)
 	}
-}
-
-func (s *Server) getContents(x *exchange, groups []string) {
-	if !x.may("contents", Read) {
-		return
-	}
-	r, ref := s.repo(groups[1]), x.URL.Query().Get("ref")
-	content, ok := r.Files[ref+":"+groups[2]]
-	if !ok {
-		x.fail(http.StatusNotFound, "Not Found")
-		return
-	}
-	x.status, x.value = http.StatusOK, x.file(groups[1], ref, groups[2], base64.StdEncoding.EncodeToString([]byte(content)), len(content))
 }

@@ -5,75 +5,93 @@ package cli
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/knowngood/knowngood/cmd/internal/steps"
 	"github.com/knowngood/knowngood/pkg/fault"
-	"github.com/knowngood/knowngood/pkg/policy"
+	"github.com/knowngood/knowngood/pkg/pullrequest"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
-// configSource reads "inputs:" of the configuration file, if there is one.
-func (p Program) configSource(ctx context.Context, set *step.Set, env step.Source) (step.Source, error) {
-	none := func(step.Input) (string, bool, error) { return "", false, nil }
-	var config step.Input
-	for _, in := range set.Inputs {
-		if in.Name == "config" {
-			config = in
-		}
+// configuration reads the configuration that counts. What says where it lies has to be known
+// before: flag, environment and face tell it, never the file itself.
+func (p Program) configuration(ctx context.Context, in invocation, sources ...step.Source) (steps.Config, error) {
+	if !declares(in.set, "config") {
+		return steps.Config{}, nil
 	}
-	if config.Name == "" {
-		return none, nil
+	early := func(name string) (string, error) { return early(in.set, name, sources) }
+	path, err := early("config")
+	if err != nil {
+		return steps.Config{}, err
 	}
-	path := set.Value("config")
-	if !set.Given("config") {
-		if value, ok, err := env(config); err != nil {
-			return nil, err
-		} else if ok {
-			path = value
-		}
+	base, err := early("base")
+	if err != nil {
+		return steps.Config{}, err
 	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
+	config, err := steps.ReadConfig(ctx, steps.ConfigPlace{
+		Dir: p.Dir, Environ: p.Environ, Path: path, Base: base,
+		Forge: func() (*pullrequest.Client, error) { return p.forge(early) },
+	})
+	if err != nil || config.Use == nil {
+		return config, err
 	}
-	return p.readConfig(path)
+	return config, p.checkNames(config.Use.File, config.Policy.Inputs())
 }
 
-// standardConfig is read where no other file is named, if it exists.
-const standardConfig = ".knowngood.yaml"
+func declares(set *step.Set, name string) bool {
+	return slices.ContainsFunc(set.Inputs, func(in step.Input) bool { return in.Name == name })
+}
 
-func (p Program) readConfig(path string) (step.Source, error) {
-	name := path
-	if path == "" {
-		name = standardConfig
+// early returns the value of an input before the inputs are completed.
+func early(set *step.Set, name string, sources []step.Source) (string, error) {
+	if set.Given(name) {
+		return set.Value(name), nil
 	}
-	full := name
-	if !filepath.IsAbs(full) {
-		full = filepath.Join(p.Dir, full)
+	for _, in := range set.Inputs {
+		if in.Name != name {
+			continue
+		}
+		for _, source := range sources {
+			if value, ok, err := source(in); err != nil || ok && value != "" {
+				return value, err
+			}
+		}
 	}
-	data, err := os.ReadFile(full)
-	if errors.Is(err, fs.ErrNotExist) && path == "" {
-		return func(step.Input) (string, bool, error) { return "", false, nil }, nil
+	return set.Value(name), nil
+}
+
+// forgePatience is how long one question to GitHub may take that a step asks before its work.
+const forgePatience = 20 * time.Second
+
+// forge returns a client of the GitHub that the early inputs name.
+func (p Program) forge(early func(string) (string, error)) (*pullrequest.Client, error) {
+	values := map[string]string{}
+	for _, name := range []string{"github-api-url", "token", "source-repository"} {
+		value, err := early(name)
+		if err != nil {
+			return nil, err
+		}
+		values[name] = value
 	}
-	if err != nil {
-		return nil, fault.Hint(fault.Exit(fault.Usage, err), "--config names the configuration, %s by default", standardConfig)
+	return pullrequest.New(pullrequest.Options{
+		API: values["github-api-url"], Token: strings.TrimRight(values["token"], "\r\n"), Repository: values["source-repository"],
+		Agent: "knowngood/" + p.Version, Now: p.Now, Patience: forgePatience,
+	})
+}
+
+// configSource gives the inputs that the configuration names.
+func configSource(config steps.Config) step.Source {
+	if config.Use == nil {
+		return func(step.Input) (string, bool, error) { return "", false, nil }
 	}
-	parsed, err := policy.Parse(name, data)
-	if err != nil {
-		return nil, err
-	}
-	values := parsed.Inputs()
-	if err := p.checkNames(name, values); err != nil {
-		return nil, err
-	}
+	values := config.Policy.Inputs()
 	return func(in step.Input) (string, bool, error) {
 		value, ok := values[in.Name]
 		return value, ok, nil
-	}, nil
+	}
 }
 
 // checkNames refuses what no step has as an input, and secrets, which must not be committed.
@@ -99,8 +117,8 @@ func (p Program) checkNames(path string, values map[string]string) error {
 		case in.Kind == step.Secret:
 			errs = append(errs, fault.Hint(fault.Usagef("%s: inputs: %s is a secret and may not stand in a file that is committed", path, name),
 				"give it as %s in the environment", in.Env()))
-		case name == "config":
-			errs = append(errs, fault.Usagef("%s: inputs: config names this very file", path))
+		case name == "config", name == "base":
+			errs = append(errs, fault.Usagef("%s: inputs: %s says where this very file is read", path, name))
 		}
 	}
 	return errors.Join(errs...)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,7 @@ func (p Program) add(root *cobra.Command, one steps.Step, face face, env map[str
 		Example: indent(set.Example),
 		Args:    wordsAllowed(set),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.run(cmd, args, invocation{one, set, face, env})
+			return p.run(cmd, args, invocation{one, set, face, env, &landing{}})
 		},
 	}
 	addFlags(cmd.Flags(), set)
@@ -162,10 +163,11 @@ func indent(text string) string {
 
 // An invocation is one step about to run.
 type invocation struct {
-	step steps.Step
-	set  *step.Set
-	face face
-	env  map[string]string
+	step   steps.Step
+	set    *step.Set
+	face   face
+	env    map[string]string
+	landed *landing
 }
 
 func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
@@ -177,7 +179,8 @@ func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
 	if err != nil {
 		return err
 	}
-	if err := p.complete(cmd, args, in); err != nil {
+	config, err := p.complete(cmd, args, in)
+	if err != nil {
 		return err
 	}
 	if person, ok := in.face.(*terminal); ok {
@@ -188,10 +191,16 @@ func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
 	run := &steps.Run{
 		Log: p.logger(screen, in.face, verbose), Now: p.Now, Version: p.Version, Host: in.face, Dir: p.Dir,
 		Console: screen.console(), Usage: usageOfProcess,
-		Environ: withoutSecrets(p.Environ, secretVariables(in.set)),
-		Tell:    func(text string) { screen.tell(text) },
-		Show:    func(text string) { p.show(asJSON, text) },
-		Result:  func(value any) { result = value },
+		Environ: withoutSecrets(p.Environ, secretVariables(in.set)), Config: config,
+		Tell:   func(text string) { screen.tell(text) },
+		Show:   func(text string) { p.show(asJSON, text) },
+		Result: func(value any) { result = value },
+	}
+	if config.Use != nil && config.Use.Pending {
+		run.Log.Warn("changes to the configuration take effect after the merge", "file", config.Use.File, "base", config.Use.Base)
+	}
+	if missed := in.landed.missed; missed != nil {
+		run.Log.Info("the pull request of the commit is not known", "why", missed.Error())
 	}
 	err = in.step.Run(cmd.Context(), run)
 	screen.done()
@@ -213,25 +222,24 @@ func (p Program) show(asJSON bool, text string) {
 }
 
 // complete gives every input its value: flag, environment, the face's fact, the
-// configuration file, default.
-func (p Program) complete(cmd *cobra.Command, args []string, in invocation) error {
+// configuration, default; and returns the configuration.
+func (p Program) complete(cmd *cobra.Command, args []string, in invocation) (steps.Config, error) {
 	if err := assignWords(cmd, args, in.set); err != nil {
-		return err
+		return steps.Config{}, err
 	}
 	ctx := cmd.Context()
 	fromEnvironment := environmentSource(in.env)
-	config, err := p.configSource(ctx, in.set, fromEnvironment)
-	if err != nil {
-		return err
-	}
-	facts := func(input step.Input) (string, bool, error) { return p.fact(ctx, in, input) }
-	err = in.set.Complete(fromEnvironment, facts, config)
 	for _, input := range in.set.Inputs {
 		if input.Kind == step.Secret {
 			p.mask(in, input)
 		}
 	}
-	return err
+	facts := func(input step.Input) (string, bool, error) { return p.fact(ctx, in, input) }
+	config, err := p.configuration(ctx, in, fromEnvironment, facts)
+	if err != nil {
+		return config, err
+	}
+	return config, in.set.Complete(fromEnvironment, facts, configSource(config))
 }
 
 // assignWords gives the words of the command line to the inputs that take them.
@@ -264,12 +272,27 @@ func (p Program) fact(ctx context.Context, in invocation, input step.Input) (str
 		return "", false, nil
 	}
 	if input.Name == "tree" {
-		commit, ok, err := in.face.Fact(ctx, step.Input{Name: "commit"})
+		commit, ok, err := in.face.Fact(ctx, step.Input{Name: "commit", Fact: true})
 		if err != nil || !ok || commit != in.set.Value("commit") {
 			return "", false, err
 		}
 	}
-	return in.face.Fact(ctx, input)
+	value, ok, err := in.face.Fact(ctx, input)
+	if err != nil || ok {
+		return value, ok, err
+	}
+	value = ""
+	switch input.Name {
+	case "tree":
+		value, err = p.tree(ctx, in.set.Value("commit"))
+	case "head":
+		value = p.landing(ctx, in).Head
+	case "pull-request":
+		if number := p.landing(ctx, in).Number; number > 0 {
+			value = strconv.Itoa(number)
+		}
+	}
+	return value, value != "", err
 }
 
 func (p Program) mask(in invocation, input step.Input) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -83,10 +82,7 @@ func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry
 	if err != nil {
 		return err
 	}
-	rules, err := loadPolicy(run, s.config)
-	if err != nil {
-		return err
-	}
+	rules := run.Config.rules()
 	files, err := expand(run.Dir, g.sarif)
 	if err != nil {
 		return err
@@ -115,25 +111,6 @@ func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry
 	shown.Format = release.Format
 	conclude(&shown, err, run.Now())
 	return errors.Join(err, handOn(run, decision), writeOut(outs, shown))
-}
-
-// standardConfig is read where no other file is named, if it exists.
-const standardConfig = ".knowngood.yaml"
-
-// loadPolicy reads the policy of the configuration; without a file it is the built-in one.
-func loadPolicy(run *Run, config string) (*policy.Policy, error) {
-	name := config
-	if name == "" {
-		name = standardConfig
-	}
-	data, err := os.ReadFile(within(run.Dir, name))
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && config == "":
-		return policy.Default(), nil
-	case err != nil:
-		return nil, fault.Hint(fault.Exit(fault.Usage, err), "--config names the configuration, %s by default", standardConfig)
-	}
-	return policy.Parse(name, data)
 }
 
 func limits(p *policy.Policy) sarif.Limits {
@@ -167,7 +144,7 @@ func closed(d release.Decision) error {
 	if blocking == 0 {
 		return err
 	}
-	return fault.Hint(err, "mend it, or accept it for a time under gate.waivers in %s", standardConfig)
+	return fault.Hint(err, "mend it, or accept it for a time under gate.waivers in %s", StandardConfig)
 }
 
 func count(d release.Decision, verb release.Verb) (n int) {

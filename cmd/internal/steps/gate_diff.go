@@ -73,10 +73,7 @@ func diffFormats(name string) (func(release.Comparison) ([]byte, error), bool) {
 // side finds one side. A file wins over a ref of the same name.
 func (g *GateDiff) side(ctx context.Context, run *Run, given string) (*policy.Baseline, error) {
 	if found, err := match(run.Dir, given); err != nil || len(found) > 0 {
-		rules, err := loadPolicy(run, g.config)
-		if err != nil {
-			return nil, err
-		}
+		rules := run.Config.rules()
 		files := gating{baseline: given}
 		read, err := files.fromFiles(ctx, run, sarif.Options{Root: run.Dir, Limits: limits(rules)})
 		return read.on, err

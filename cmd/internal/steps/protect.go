@@ -27,7 +27,7 @@ func beyondSnapshots(d release.Decision) error {
 	}
 	return fault.Hint(
 		fault.Exit(fault.Partial, fmt.Errorf("the policy wants protection by %s (%s), and this step takes snapshots alone", d.Protect, d.ProtectBecause)),
-		"make the backup by other means and write \"%s: snapshot\" under protect in %s", d.Risk, standardConfig)
+		"make the backup by other means and write \"%s: snapshot\" under protect in %s", d.Risk, StandardConfig)
 }
 
 // unprotected is an error where a release leaves out what the policy wants kept.
@@ -37,5 +37,5 @@ func unprotected(d release.Decision) error {
 	}
 	return fault.Hint(
 		fault.Usagef("--skip snapshot leaves out what the policy wants: protection by %s (%s)", d.Protect, d.ProtectBecause),
-		"nothing was touched; leave the snapshot in, or change protect in %s", standardConfig)
+		"nothing was touched; leave the snapshot in, or change protect in %s", StandardConfig)
 }

@@ -48,14 +48,14 @@ func (r *reporting) publish(ctx context.Context, run *Run, s *subject, record re
 	case repository == "":
 		run.Log.Info("no repository is known: nothing is written to GitHub")
 		return nil
-	case r.token == "":
+	case s.forge.token == "":
 		return []error{fault.Hint(fmt.Errorf("write to %s: %w: none is given", repository, pullrequest.ErrUnauthorized),
 			"set KNOWNGOOD_TOKEN or GITHUB_TOKEN")}
 	}
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	client, err := pullrequest.New(pullrequest.Options{
-		API: r.api, Token: r.token.Reveal(), Repository: repository, Agent: "knowngood/" + run.Version, Now: run.Now,
+		API: s.forge.api, Token: s.forge.token.Reveal(), Repository: repository, Agent: "knowngood/" + run.Version, Now: run.Now,
 		Waiting: func(d time.Duration, why string) {
 			run.Log.Info("waiting", "what", "GitHub", "why", why, "seconds", d.Seconds())
 		},

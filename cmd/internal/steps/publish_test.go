@@ -70,7 +70,7 @@ func TestATokenThatMayNotCheckIsToldTheScope(t *testing.T) {
 	b.AddToken("half", github.Token{Login: "github-actions[bot]", App: true, Scopes: map[string]github.Access{
 		"pull-requests": github.Write, "statuses": github.Write,
 	}})
-	b.report.reporting.token = "half"
+	b.report.subject.forge.token = "half"
 	b.deploy(t, "1", release.Done)
 	entry, err := b.do(t)
 	if err != nil || entry.Report.Comment == "" || len(entry.Report.Statuses) != 1 || entry.Report.Deployment != "" {

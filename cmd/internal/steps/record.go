@@ -13,6 +13,7 @@ import (
 
 	"github.com/knowngood/knowngood/pkg/catalog"
 	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/pullrequest"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/step"
 )
@@ -33,6 +34,8 @@ type subject struct {
 	runURL      string
 	pullRequest int
 	config      string
+	base        string
+	forge       forge
 
 	// store is open while record works.
 	store *catalog.Catalog
@@ -50,13 +53,32 @@ func (s *subject) declare(set *step.Set) {
 	set.Text(&s.commit, "commit", "", "Commit that is, or is to be, deployed: its full id.", step.Fact())
 	set.Text(&s.run, "run", "", "Name of the run; the same for all its steps. Empty makes a new one, which the output run hands on.", step.Fact())
 	set.Text(&s.config, "config", "", "Path of the configuration; empty uses .knowngood.yaml where it exists.")
+	set.Text(&s.base, "base", "",
+		"Commit whose configuration counts: the base of a pull request, whose own changes to it count after the merge. Empty takes the configuration as it lies.",
+		step.Fact())
 	set.Text(&s.head, "head", "", "Head of the pull request, where it differs from the commit.", step.Fact())
 	set.Text(&s.tree, "tree", "", "Tree of the commit.", step.Fact())
 	set.Int(&s.pullRequest, "pull-request", 0, "Number of the pull request; 0 when there is none.", step.Fact())
 	set.Text(&s.runURL, "run-url", "", "Link to the run, for the report.", step.Fact())
+	s.forge.declare(set)
 	set.Output("run", "Name of the run, for the steps that follow.")
 	set.Output("record", "Where the entry of this step lies.")
 	set.Output("record-digest", "Digest of that entry's bytes: sha256: and hexadecimal digits.")
+}
+
+// forge holds the inputs that say where GitHub is, and as whom to speak to it.
+type forge struct {
+	token step.Hidden
+	api   string
+}
+
+func (f *forge) declare(set *step.Set) {
+	set.Secret(&f.token, "token",
+		"Token for GitHub, a workflow's own or a person's: it reads what the checkout lacks of a pull request's base, and the report writes with it.",
+		step.Fallback("GITHUB_TOKEN"))
+	set.Text(&f.api, "github-api-url", pullrequest.DefaultAPI,
+		"Address of GitHub's API; https://HOST/api/v3 for GitHub Enterprise Server.", step.Fact())
+	set.Permission("contents", "read", "the configuration of a pull request's base, and finding the pull request of a commit")
 }
 
 // inCluster completes the environment of a step that speaks to a cluster: a namespace and the
@@ -135,7 +157,7 @@ func (s *subject) record(ctx context.Context, run *Run, id string, work func(con
 	if !s.looked {
 		s.checkout, s.looked = checkedOut(ctx, run, about.Commit), true
 	}
-	entry := release.Entry{Subject: about, Step: id, Began: run.Now(), Version: run.Version, Checkout: s.checkout}
+	entry := release.Entry{Subject: about, Step: id, Began: run.Now(), Version: run.Version, Checkout: s.checkout, Config: run.Config.Use}
 	before, _ := run.Usage()
 	err = work(ctx, &entry)
 	after, peak := run.Usage()

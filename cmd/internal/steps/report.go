@@ -42,10 +42,14 @@ func (r *Report) Declare(set *step.Set) {
 	set.Faces = []step.Face{step.CLI, step.Action, step.Tekton}
 	r.subject.declare(set)
 	r.reporting.declare(set)
+	r.reporting.handing.declareFrom(set)
 }
 
 // Run implements Step.
 func (r *Report) Run(ctx context.Context, run *Run) error {
+	if err := r.take(run); err != nil {
+		return err
+	}
 	if err := r.newest(ctx, run); err != nil {
 		return err
 	}
@@ -119,8 +123,6 @@ var errNowhere = errors.New("no repository is known")
 
 // reporting holds the inputs of the report alone, and what it found while it worked.
 type reporting struct {
-	token       step.Hidden
-	api         string
 	comment     string
 	check       bool
 	status      bool
@@ -129,12 +131,10 @@ type reporting struct {
 	// untrusted is true for a record that nobody vouches for. It is published as a comment and
 	// a neutral check run of their own, and turns nothing green.
 	untrusted bool
+	handing   handing
 }
 
 func (r *reporting) declare(set *step.Set) {
-	set.Secret(&r.token, "token", "Token that may write to the pull request: a workflow's own, or a person's.", step.Fallback("GITHUB_TOKEN"))
-	set.Text(&r.api, "github-api-url", pullrequest.DefaultAPI,
-		"Address of GitHub's API; https://HOST/api/v3 for GitHub Enterprise Server.", step.Fact())
 	set.Text(&r.comment, "comment", commentAuto,
 		"When to comment on the pull request: auto where there is one and the token may, always or it is an error, never.",
 		step.Choices(commentAuto, commentAlways, commentNever))
@@ -145,12 +145,12 @@ func (r *reporting) declare(set *step.Set) {
 	set.Text(&r.deployments, "deployments", deploymentsAuto,
 		"When to tell GitHub of the deploy as a deployment to the environment: auto where there is one and the token may, never.",
 		step.Choices(deploymentsAuto, deploymentsNever))
+	r.handing.declareTo(set)
 	set.Output("comment", "Link to the comment on the pull request.")
 	set.Permission("pull-requests", "write", "the comment")
 	set.Permission("checks", "write", "the check run with annotations")
 	set.Permission("statuses", "write", "the commit statuses")
 	set.Permission("deployments", "write", "the deployment; leave it out for none")
-	set.Permission("contents", "read", "finding the pull request of a commit")
 }
 
 // run tells the run's record everywhere, and notes in the entry where it was told and what could
@@ -158,14 +158,14 @@ func (r *reporting) declare(set *step.Set) {
 // release.
 func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.Entry) error {
 	e.Report = &release.Report{}
-	record, err := s.read(ctx, run)
+	record, err := r.record(ctx, run, s)
 	record.Repository = cmp.Or(record.Repository, s.source)
 	// What earlier reports left is no part of the story: telling it twice changes nothing.
 	record.Entries = slices.DeleteFunc(slices.Clone(record.Entries), func(e release.Entry) bool { return e.Step == "report" })
 	for _, e := range record.Entries {
 		record.RunURL = cmp.Or(e.RunURL, record.RunURL)
 	}
-	options := report.Options{Server: pullrequest.Server(r.api), Gitea: pullrequest.Gitea(r.api), Unverified: r.untrusted}
+	options := report.Options{Server: pullrequest.Server(s.forge.api), Gitea: pullrequest.Gitea(s.forge.api), Unverified: r.untrusted}
 	if n := len(record.Entries); n > 0 {
 		options.Record = catalog.Key(record.Entries[n-1])
 	}
@@ -197,6 +197,7 @@ func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.En
 			run.Log.Warn("the report is not whole", "why", err.Error())
 		}
 	}
+	missed = append(missed, r.handOver(run, record)...)
 	run.Tell(report.Text(record, options))
 	return errors.Join(missed...)
 }

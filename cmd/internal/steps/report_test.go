@@ -75,7 +75,7 @@ func newBench(t *testing.T) *bench {
 	b.report.Declare(set)
 	b.report.subject = theSubject()
 	b.report.subject.source = "acme/shop"
-	b.report.reporting.token, b.report.reporting.api = "good", server.URL
+	b.report.subject.forge.token, b.report.subject.forge.api = "good", server.URL
 	return b
 }
 
@@ -111,7 +111,7 @@ func TestAFailedGateIsToldEverywhere(t *testing.T) {
 	if len(comments) != 1 {
 		t.Fatalf("%d comments", len(comments))
 	}
-	link := "(" + b.report.reporting.api + "/acme/shop/blob/" + commitA + "/internal/orders/store.go#L57)"
+	link := "(" + b.report.subject.forge.api + "/acme/shop/blob/" + commitA + "/internal/orders/store.go#L57)"
 	for where, text := range map[string]string{"comment": comments[0].Body, "summary": b.summary} {
 		for _, must := range []string{"### ❌ fail · shop must not ship\n", "[`internal/orders/store.go:57`]" + link, "SQL string concatenation", "https://ci.example/runs/1", "record `v1/shop/none/"} {
 			if !strings.Contains(text, must) {
@@ -169,14 +169,14 @@ func TestWhatCannotBeWritten(t *testing.T) {
 		says   string
 		always fault.Status
 	}{
-		{"wrong token", func(b *bench) { b.report.reporting.token = "wrong" }, "the token is not accepted (401 \"Bad credentials\")", fault.Usage},
-		{"no token", func(b *bench) { b.report.reporting.token = "" }, "the token is not accepted: none is given", fault.Usage},
-		{"a token in two words", func(b *bench) { b.report.reporting.token = "a b" }, "characters that no token has", fault.Usage},
-		{"a fork's token", func(b *bench) { b.report.reporting.token = "reader" }, "the token may not do this", fault.Failed},
+		{"wrong token", func(b *bench) { b.report.subject.forge.token = "wrong" }, "the token is not accepted (401 \"Bad credentials\")", fault.Usage},
+		{"no token", func(b *bench) { b.report.subject.forge.token = "" }, "the token is not accepted: none is given", fault.Usage},
+		{"a token in two words", func(b *bench) { b.report.subject.forge.token = "a b" }, "characters that no token has", fault.Usage},
+		{"a fork's token", func(b *bench) { b.report.subject.forge.token = "reader" }, "the token may not do this", fault.Failed},
 		{"no such pull request", func(b *bench) { b.report.subject.pullRequest = 8 }, "get pull request acme/shop#8: not found", fault.Usage},
 		{"no such repository", func(b *bench) { b.report.subject.source = "acme/other" }, "in acme/other: not found (404", fault.Failed},
 		{"no repository's name", func(b *bench) { b.report.subject.source = "shop" }, `repository "shop": want owner/name`, fault.Usage},
-		{"wrong address", func(b *bench) { b.report.reporting.api = "http://ghes.example" }, "the token would travel in clear text", fault.Usage},
+		{"wrong address", func(b *bench) { b.report.subject.forge.api = "http://ghes.example" }, "the token would travel in clear text", fault.Usage},
 		{"refused", func(b *bench) {
 			b.Fail(github.Fault{Method: "POST", Path: "/comments$", Status: 422, Body: `{"message":"no"}`})
 		}, `refused as invalid (422 "no")`, fault.Failed},
@@ -246,7 +246,7 @@ func TestASquashedPullRequestIsFoundByItsMergeAndByItsHead(t *testing.T) {
 func TestNothingIsWrittenWhereNothingIsWanted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.report.reporting.comment, b.report.reporting.status, b.report.reporting.check, b.report.reporting.token = "never", false, false, ""
+	b.report.reporting.comment, b.report.reporting.status, b.report.reporting.check, b.report.subject.forge.token = "never", false, false, ""
 	entry, err := b.do(t)
 	if err != nil || len(entry.Report.Degraded) > 0 || len(b.Requests()) > 0 || b.summary == "" {
 		t.Errorf("%+v, %v, %v", entry.Report, err, b.Requests())

@@ -43,6 +43,8 @@ type Run struct {
 	Console io.Writer
 	// Environ is the process's environment, for commands that the user asked to run.
 	Environ []string
+	// Config is the configuration that counts for this run of the step.
+	Config Config
 	// Dir is the working directory: the root against which relative paths are read.
 	Dir string
 }

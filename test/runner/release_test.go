@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package runner
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+)
+
+// program is the program, built once for all tests of the package.
+var program = sync.OnceValues(func() ([]byte, error) {
+	folder, err := os.MkdirTemp("", "knowngood-runner-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "knowngood")
+	command := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-tags", "grpcnotrace,disable_grpc_modules", "-o", path, "./cmd/knowngood")
+	command.Dir, command.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := command.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, output)
+	}
+	return os.ReadFile(path)
+})
+
+// archiveName is the archive of a release for the machine of the test.
+func archiveName() string { return "knowngood_0.1.0_linux_" + runtime.GOARCH + ".tar.gz" }
+
+// archived returns the archive of a release.
+func archived(t *testing.T) []byte {
+	t.Helper()
+	binary, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data bytes.Buffer
+	zipped, err := gzip.NewWriterLevel(&data, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tarred := tar.NewWriter(zipped)
+	if err := tarred.WriteHeader(&tar.Header{Name: "knowngood", Mode: 0o755, Size: int64(len(binary))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tarred.Write(binary); err != nil {
+		t.Fatal(err)
+	}
+	if err := tarred.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := zipped.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return data.Bytes()
+}
+
+// released returns the folder of the Action as a release has it, with the checksums that are
+// committed, and a tool cache that holds the archive, as after an earlier job.
+func released(t *testing.T) (action, tools string) {
+	t.Helper()
+	action, tools = t.TempDir(), t.TempDir()
+	copied(t, action)
+	archive := archived(t)
+	sums := fmt.Sprintf("%x  %s\n", sha256.Sum256(archive), archiveName())
+	if err := os.WriteFile(filepath.Join(action, "action", "scripts", "checksums.txt"), []byte(sums), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cache := filepath.Join(tools, "knowngood", "0.1.0")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(cache, archiveName()), archive, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return action, tools
+}
+
+// copied copies the Action's files, without anything to build the program from.
+func copied(t *testing.T, into string) {
+	t.Helper()
+	if err := os.CopyFS(filepath.Join(into, "action"), os.DirFS("../../action")); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile("../../action.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(into, "action.yml"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -224,7 +224,10 @@ func some(dice *rand.Rand) (findings []release.Finding) {
 // A gate of a monorepo compares tens of thousands of findings that all look alike.
 func TestComparingManyAlikeEnds(t *testing.T) {
 	t.Parallel()
-	const n = 20_000
+	n := 20_000
+	if testing.Short() {
+		n = 1000
+	}
 	alike := func(offset int) (all []release.Finding) {
 		for i := range n {
 			all = append(all, made(weak("w"), moved(offset+i)))

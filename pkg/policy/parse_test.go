@@ -124,5 +124,8 @@ func FuzzParse(f *testing.F) {
 		if got := p.Decide(Request{}); got.Outcome != release.Fail {
 			t.Fatalf("no scans: %s", got.Outcome)
 		}
+		if got := p.Decide(one(made(), made(withScore(9)))); len(got.Judgements) != 2 || got.Outcome == "" {
+			t.Fatalf("two findings: %+v", got)
+		}
 	})
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/knowngood/knowngood/test/docs"
 	"github.com/knowngood/knowngood/test/github"
 	"github.com/knowngood/knowngood/test/github/contract"
 	"github.com/knowngood/knowngood/test/schema"
@@ -27,9 +29,10 @@ func TestMain(m *testing.M) {
 // shell-like script that asserts standard output, standard error, exit status and files.
 // Beside testscript's own commands there is "exits STATUS COMMAND ARG...", which asserts an
 // exit status to the number, and "noun NAME FILE", which holds JSON in a file, or in stdout, to the
-// published schema of a noun. FAKE_GITHUB is the address of a GitHub where the token "good" may
-// write to acme/shop, whose pull request 7 has a commit of forty ones and a base of forty bs, which
-// has no files; the commit of forty cs has a configuration in audit mode.
+// published schema of a noun, and "yaml FILE...", which holds YAML to the programs that read it.
+// FAKE_GITHUB is the address of a GitHub where the token "good" may write to acme/shop, whose
+// pull request 7 has a commit of forty ones and a base of forty bs, which has no files; the
+// commit of forty cs has a configuration in audit mode.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -48,7 +51,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("FAKE_GITHUB", fakeGitHub(env, contract.Hold(t)))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "noun": noun},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "noun": noun, "yaml": copied},
 	})
 }
 
@@ -96,5 +99,17 @@ func noun(ts *testscript.TestScript, negated bool, args []string) {
 	ts.Check(err)
 	if err := s.Check([]byte(ts.ReadFile(args[1]))); err != nil {
 		ts.Fatalf("%s is no %s: %v", args[1], args[0], err)
+	}
+}
+
+// copied holds YAML that we write for people to what will read it.
+func copied(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) == 0 {
+		ts.Fatalf("usage: yaml FILE...")
+	}
+	for _, file := range args {
+		if err := docs.Check(context.Background(), "../..", ts.ReadFile(file)); err != nil {
+			ts.Fatalf("%s: %v", file, err)
+		}
 	}
 }

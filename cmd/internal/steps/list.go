@@ -5,6 +5,7 @@ package steps
 // All returns every step, in the order in which help and documentation show them.
 func All() []Step {
 	return []Step{
+		&Init{},
 		&Release{},
 		&Gate{},
 		&GateDiff{},

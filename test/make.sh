@@ -116,6 +116,8 @@ test_() {
   needs_root test
   quick
   modules
+  say "what real scanners write"
+  KNOWNGOOD_TEST_SCANNERS=gosec,govulncheck,gitleaks tested go test -count=1 ./test/scanners
   cluster_tests
   say "all tests passed"
 }
@@ -237,6 +239,8 @@ soak_product() { soaked "two builds from nothing" ./test/product; }
 
 soak_kills() {
   one_cluster
+  KNOWNGOOD_TEST_SCANNERS=all soaked "what real scanners write" ./test/scanners
+  soaked "memory of the reader" -run Memory ./pkg/sarif
   soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket
   soaked "kills of whole releases" -run Killed ./test/journey
 }

@@ -133,7 +133,8 @@ func (r *run) take(e external, part *run, name string) {
 		r.hasResults = r.hasResults || part.hasResults
 		part.claimed = true
 		for i := range n {
-			*r.results.add() = *part.results.at(i)
+			p := part.results.at(i)
+			r.results.add(&p)
 		}
 		if !part.hasResults {
 			r.lack(e, name, "which holds none")

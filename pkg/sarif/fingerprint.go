@@ -101,76 +101,77 @@ func versioned(name string) (family string, version int) {
 	return name[:at], n
 }
 
-// fingerprint gives every finding of the run its fingerprint. All of them are hashes that
-// take in tool and rule, so that none can be confused with another tool's, and none can
-// carry text out of the file; those in a file that we wrote are such hashes already. Findings
-// that come out alike are told apart by their order.
-func (r *run) fingerprint(findings []release.Finding) {
-	shared := r.sharedFingerprints(findings)
-	r.hashSource(findings, shared)
-	for i := range findings {
-		f, p := &findings[i], r.results.at(i)
-		switch {
-		case p.restored != "":
-			f.FingerprintKind, f.Fingerprint, f.Likeness = kindRestored, p.restored, p.likeness
-		case p.own != "" && !shared[p.own]:
-			f.FingerprintKind = "fingerprints/" + clean(p.ownName, 60)
-			f.Fingerprint = r.identify(f, "", telling(f, p.own))
-			f.Likeness = f.Fingerprint
-		case p.lineHash != "":
-			f.FingerprintKind = kindLineHash
-			f.Fingerprint = r.identify(f, f.Location.Path, telling(f, p.lineHash))
-			f.Likeness = r.identify(f, "", telling(f, p.lineHash))
-		case p.part != "":
-			f.FingerprintKind = "partialFingerprints/" + clean(p.partName, 60)
-			f.Fingerprint = r.identify(f, f.Location.Path, telling(f, p.part))
-			f.Likeness = r.identify(f, "", telling(f, p.part))
-		case p.content != hash{}:
-			f.FingerprintKind = kindContext
-			f.Fingerprint = r.identify(f, f.Location.Path, telling(f, string(p.content[:])))
-			f.Likeness = r.identify(f, "", telling(f, string(p.content[:])))
-		default:
-			f.FingerprintKind = kindWeak
-			f.Fingerprint = r.identify(f, f.Location.Path, strconv.Itoa(f.Location.Line)+"\x00"+telling(f, p.logical)+"\x00"+telling(f, f.Message))
-		}
+// fingerprint gives a finding its fingerprint. All of them are hashes that take in tool and
+// rule, so that none can be confused with another tool's, and none can carry text out of the
+// file; those in a file that we wrote are such hashes already. shared says that the tool's own
+// stands on other results too.
+func (r *run) fingerprint(f *release.Finding, p *pending, shared bool) {
+	by := func(kind, what string) {
+		f.FingerprintKind = kind
+		f.Fingerprint = r.identify(f, f.Location.Path, telling(f, what))
+		f.Likeness = r.identify(f, "", telling(f, what))
 	}
-	r.number(findings)
+	switch {
+	case p.restored != "":
+		f.FingerprintKind, f.Fingerprint, f.Likeness = kindRestored, p.restored, p.likeness
+	case p.own != "" && !shared:
+		f.FingerprintKind = r.kindOf("fingerprints/", p.ownName)
+		f.Fingerprint = r.identify(f, "", telling(f, p.own))
+		f.Likeness = f.Fingerprint
+	case p.lineHash != "":
+		by(kindLineHash, p.lineHash)
+	case p.part != "":
+		by(r.kindOf("partialFingerprints/", p.partName), p.part)
+	case p.content != hash{}:
+		by(kindContext, string(p.content[:]))
+	default:
+		f.FingerprintKind = kindWeak
+		f.Fingerprint = r.identify(f, f.Location.Path, strconv.Itoa(f.Location.Line)+"\x00"+telling(f, p.logical)+"\x00"+telling(f, f.Message))
+	}
 }
 
-// hashSource finds the results that have to be known by their source.
-func (r *run) hashSource(findings []release.Finding, shared map[string]bool) {
-	if r.source == nil {
-		return
+// kindOf names a kind; findings share the text.
+func (r *run) kindOf(prefix, name string) string {
+	key := kindKey{prefix, name}
+	kind, known := r.kinds[key]
+	if !known {
+		kind = prefix + clean(name, 60)
+		r.kinds[key] = kind
 	}
-	waiting := map[string][]*pending{}
-	for i := range findings {
-		p, file := r.results.at(i), findings[i].Location.Path
-		weak := p.restored == "" && (p.own == "" || shared[p.own]) && p.lineHash == "" && p.part == "" && p.content == (hash{})
-		if weak && file != "" && p.region.line > 0 {
-			waiting[file] = append(waiting[file], p)
-		}
-	}
-	r.hashLines(waiting)
+	return kind
 }
 
-// sharedFingerprints returns the tool's fingerprints that stand on results of different
-// rules or files: they identify something else than a result.
-func (r *run) sharedFingerprints(findings []release.Finding) map[string]bool {
+type kindKey struct{ prefix, name string }
+
+// A comparison is what only all results together tell.
+type comparison struct {
+	// shared are the tool's fingerprints that stand on results of different rules or files:
+	// they identify something else than a result.
+	shared map[string]bool
+	// hashes are the line hashes from the source, by result, of those that nothing in the
+	// file identifies.
+	hashes map[int]string
+}
+
+func (r *run) compareResults() comparison {
 	type home struct{ rule, path string }
+	c := comparison{shared: map[string]bool{}}
 	homes := map[string]home{}
-	shared := map[string]bool{}
-	for i := range findings {
-		own := r.results.at(i).own
-		if own == "" {
+	for i := range r.results.n {
+		p := r.results.at(i)
+		if p.own == "" {
 			continue
 		}
-		at := home{findings[i].Rule, findings[i].Location.Path}
-		if other, seen := homes[own]; seen && other != at {
-			shared[own] = true
+		at := home{ruleID(&p, r.lookup(p.rule).rule), r.fileOf(&p)}
+		if other, seen := homes[p.own]; seen && other != at {
+			c.shared[p.own] = true
 		}
-		homes[own] = at
+		homes[p.own] = at
 	}
-	return shared
+	if r.source != nil {
+		c.hashes = r.hashLines(c.shared)
+	}
+	return c
 }
 
 // telling is what of a text may go into a fingerprint. Of a secret it is 12 bits of its

@@ -54,6 +54,7 @@ type document struct {
 	files   map[string]*run // external property files that were read
 
 	// Room that is used again for each result.
+	current                   pending
 	snippet, context, scratch []byte
 
 	scans []release.Scan

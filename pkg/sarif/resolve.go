@@ -14,10 +14,11 @@ func (r *run) resolve(tool string) []release.Finding {
 	if r.results.n == 0 {
 		return nil
 	}
+	known := r.compareResults()
 	findings := make([]release.Finding, r.results.n)
-	paths := map[place]string{}
 	for i := range findings {
-		p, f := r.results.at(i), &findings[i]
+		kept, f := r.results.take(i), &findings[i]
+		p := &kept
 		m := r.lookup(p.rule)
 		d := m.rule
 		f.Tool = tool
@@ -32,13 +33,17 @@ func (r *run) resolve(tool string) []release.Finding {
 		}
 		r.grade(f, p, d)
 		r.describe(f, p, m)
-		f.Location = r.location(p, paths)
+		f.Location = r.location(p)
 		f.Suppressions = p.suppressions
 		f.Suppressed = p.suppressions.Accepted()
 		f.Baseline = r.baseline(p.baseline)
+		if hash, hashed := known.hashes[i]; hashed {
+			p.lineHash = hash
+		}
+		r.fingerprint(f, p, known.shared[p.own])
 	}
-	r.fingerprint(findings)
 	r.results = pendings{}
+	r.number(findings)
 	return findings
 }
 
@@ -198,16 +203,22 @@ func (r *run) maskFor(f *release.Finding, p *pending, text string) string {
 	return mask(text)
 }
 
-func (r *run) location(p *pending, paths map[place]string) release.Location {
+// fileOf returns the path of the artifact that a result is about.
+func (r *run) fileOf(p *pending) string {
 	at := p.place
 	if at.uri == "" && at.index < 0 {
 		at = p.target
 	}
-	file, known := paths[at]
+	file, known := r.paths[at]
 	if !known {
 		file = mask(r.path(at))
-		paths[at] = file
+		r.paths[at] = file
 	}
+	return file
+}
+
+func (r *run) location(p *pending) release.Location {
+	file := r.fileOf(p)
 	if file == "" {
 		return release.Location{}
 	}

@@ -11,55 +11,6 @@ import (
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-// A pending is a result as it was read, before the run's other parts are all known.
-type pending struct {
-	rule         reference
-	level, kind  string
-	message      message
-	place        place
-	region       region
-	target       place
-	logical      string
-	snippet      string // only until secrets are masked
-	content      hash   // of the snippet, or of what stands around it
-	own          string // the tool's fingerprint, and which one
-	ownName      string
-	lineHash     string
-	part         string // the best of the tool's partial fingerprints, and which one
-	partName     string
-	restored     string // our own, in a file that we wrote
-	likeness     string
-	score        score
-	rank         float64
-	cwe          []int
-	taxa         []reference
-	suppressions release.Suppressions
-	baseline     string
-	invocation   int
-}
-
-// pendings is a list that grows without copying what it holds.
-type pendings struct {
-	chunks [][]pending
-	n      int
-}
-
-const pendingChunk = 64
-
-// add returns a new pending, which stays where it is.
-func (l *pendings) add() *pending {
-	if l.n%pendingChunk == 0 {
-		l.chunks = append(l.chunks, make([]pending, pendingChunk))
-	}
-	p := l.at(l.n)
-	l.n++
-	p.rule.index, p.rule.component.index, p.place.index, p.target.index = -1, -1, -1, -1
-	p.rank, p.invocation = -1, -1
-	return p
-}
-
-func (l *pendings) at(i int) *pending { return &l.chunks[i/pendingChunk][i%pendingChunk] }
-
 func (r *run) readResult(int) error {
 	if r.dec.PeekKind() != jsontext.KindBeginObject {
 		return r.wrong("an object")
@@ -71,14 +22,19 @@ func (r *run) readResult(int) error {
 		}
 		return r.skip()
 	}
-	p := r.results.add()
+	r.current = blank()
+	p := &r.current
 	r.snippet, r.context = r.snippet[:0], r.context[:0]
-	err := r.object(strict, func(name []byte) error { return r.resultMember(p, name) })
+	if err := r.object(strict, r.resultMember); err != nil {
+		return err
+	}
 	r.settle(p)
-	return err
+	r.results.add(p)
+	return r.charge(len(p.snippet))
 }
 
-func (r *run) resultMember(p *pending, name []byte) error {
+func (r *run) resultMember(name []byte) error {
+	p := &r.current
 	switch string(name) {
 	case "ruleId":
 		return r.keepWord(&p.rule.id)

@@ -34,6 +34,8 @@ type run struct {
 	switches    map[*rule]switches
 	secrets     map[secretKey]bool
 	numbers     map[float64]*float64
+	paths       map[place]string
+	kinds       map[kindKey]string
 	notes       notes
 
 	at int // of the scan among the document's
@@ -44,7 +46,7 @@ type run struct {
 }
 
 func newRun(d *document) *run {
-	return &run{document: d, secrets: map[secretKey]bool{}, numbers: map[float64]*float64{}}
+	return &run{document: d, secrets: map[secretKey]bool{}, numbers: map[float64]*float64{}, paths: map[place]string{}, kinds: map[kindKey]string{}}
 }
 
 // An origin is where the scanned source came from.

@@ -17,19 +17,38 @@ const maxSource = 8 << 20
 // hashLines takes the line hashes from the source for results that nothing in the file
 // identifies, so that they survive moved lines. Of a file that is not there, or too long, or
 // shorter than the result says, no hash is taken.
-func (r *run) hashLines(waiting map[string][]*pending) {
-	for file, results := range waiting {
-		lines := map[int]string{}
-		for _, p := range results {
-			lines[p.region.line] = ""
-		}
-		if r.hashFile(file, lines) != nil {
+func (r *run) hashLines(shared map[string]bool) map[int]string {
+	type line struct {
+		file   string
+		number int
+	}
+	waiting := map[string]map[int]string{} // by file and line
+	weak := map[int]line{}
+	for i := range r.results.n {
+		p := r.results.at(i)
+		named := p.restored != "" || (p.own != "" && !shared[p.own]) || p.lineHash != "" || p.part != "" || p.content != hash{}
+		file := r.fileOf(&p)
+		if named || file == "" || p.region.line < 1 {
 			continue
 		}
-		for _, p := range results {
-			p.lineHash = lines[p.region.line]
+		if waiting[file] == nil {
+			waiting[file] = map[int]string{}
+		}
+		waiting[file][p.region.line] = ""
+		weak[i] = line{file, p.region.line}
+	}
+	for file, lines := range waiting {
+		if r.hashFile(file, lines) != nil {
+			delete(waiting, file)
 		}
 	}
+	hashes := map[int]string{}
+	for i, at := range weak {
+		if hash := waiting[at.file][at.number]; hash != "" {
+			hashes[i] = hash
+		}
+	}
+	return hashes
 }
 
 // hashFile sets the hashes of the lines asked for.

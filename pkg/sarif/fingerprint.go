@@ -43,6 +43,12 @@ var steadyPartials = []string{"equalIndicator", "contextRegionHash", "issueHash"
 
 // readPartial keeps GitHub's line hash, ours, and the best of the others that are of use.
 func (r *run) readPartial(p *pending, name []byte) error {
+	if string(name) == kindLineHash {
+		return r.keep(&p.lineHash)
+	}
+	if string(name) == "primaryLocationStartColumnFingerprint" {
+		return r.skip()
+	}
 	key := string(name)
 	family, _ := versioned(key)
 	switch {
@@ -158,10 +164,10 @@ func (r *run) compareResults() comparison {
 	c := comparison{shared: map[string]bool{}}
 	homes := map[string]home{}
 	for i := range r.results.n {
-		p := r.results.at(i)
-		if p.own == "" {
+		if !r.results.hasOwn(i) {
 			continue
 		}
+		p := r.results.at(i)
 		at := home{ruleID(&p, r.lookup(p.rule).rule), r.fileOf(&p)}
 		if other, seen := homes[p.own]; seen && other != at {
 			c.shared[p.own] = true

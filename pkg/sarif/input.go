@@ -11,26 +11,27 @@ import (
 	"io"
 )
 
-// readBuffer is how much is read from the file at once.
-const readBuffer = 256 << 10
+// decoderBuffer is the size from which the decoder's own buffer grows, and about how much is
+// read from the file at once.
+const decoderBuffer = 128 << 10
 
-// decoderBuffer is the size from which the decoder's own buffer grows.
-const decoderBuffer = 64 << 10
+// peekBuffer is for the first bytes. Larger reads go past it, straight into the decoder's.
+const peekBuffer = 4 << 10
 
 // open returns the UTF-8 text of a file: decompressed if it is gzip, without a byte order
 // mark, transcoded if it is UTF-16. It is known by its first bytes, never by its name.
 func open(r io.Reader, limits Limits) (*text, error) {
-	buffered := bufio.NewReaderSize(r, readBuffer)
+	buffered := bufio.NewReaderSize(r, peekBuffer)
 	head, err := peek(buffered, 2)
 	if err != nil {
 		return nil, err
 	}
 	if bytes.Equal(head, []byte{0x1f, 0x8b}) {
-		unzipped, err := gzip.NewReader(buffered)
+		unzipped, err := gzip.NewReader(bufio.NewReaderSize(buffered, decoderBuffer))
 		if err != nil {
 			return nil, fmt.Errorf("gzip: %w", truncated(err))
 		}
-		buffered = bufio.NewReaderSize(unzipped, readBuffer)
+		buffered = bufio.NewReaderSize(unzipped, peekBuffer)
 	}
 	t := &text{from: buffered, limits: limits, most: limits.Value}
 	if head, err = peek(buffered, 4); err != nil {

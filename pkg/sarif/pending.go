@@ -110,6 +110,12 @@ func (l *pendings) add(p *pending) {
 
 func (l *pendings) at(i int) pending { return l.chunks[i/pendingChunk][i%pendingChunk].unpack() }
 
+// hasOwn tells whether a result has a fingerprint of the tool's own.
+func (l *pendings) hasOwn(i int) bool {
+	k := &l.chunks[i/pendingChunk][i%pendingChunk]
+	return k.own != "" || (k.whole != nil && k.whole.own != "")
+}
+
 // take is at, in order, and lets go of what was taken.
 func (l *pendings) take(i int) pending {
 	p := l.at(i)

@@ -173,6 +173,11 @@ func (r *run) index() {
 			d.cwe = r.weaknesses(d.cwe, d.relations)
 			slices.Sort(d.cwe)
 			d.help = webLink(d.help)
+			d.shown = clean(d.id, 300)
+			d.plain, _ = parseLevel(d.level)
+			d.cwes = appendCWE(slices.Clone(d.cwe), d.shown)
+			slices.Sort(d.cwes)
+			d.isSecret = secretTool(r.driver.name) || secretWord(d.shown) || d.secret || secretWord(d.name)
 		}
 		component.index()
 	}

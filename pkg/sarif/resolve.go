@@ -49,6 +49,8 @@ func (r *run) resolve(tool string) []release.Finding {
 
 func ruleID(p *pending, d *rule) string {
 	switch {
+	case d != nil && d.id == p.rule.id && d.id != "":
+		return d.shown
 	case p.rule.id != "":
 		return clean(p.rule.id, 300)
 	case d == nil:
@@ -92,7 +94,9 @@ func (r *run) level(p *pending, d *rule) release.Level {
 		level = r.parse(r.setting(p.invocation, d).level)
 	}
 	if level == "" && d != nil {
-		level = r.parse(d.level)
+		if level = d.plain; level == "" || level == release.LevelError {
+			level = r.parse(d.level) // with a note, if it is no level of SARIF's
+		}
 	}
 	if level == "" || (odd && levelRank(level) < levelRank(release.LevelWarning)) {
 		return release.LevelWarning
@@ -162,6 +166,9 @@ func (r *run) share(value float64) *float64 {
 func (r *run) findingCWE(id string, p *pending, d *rule) []int {
 	var shared []int
 	if d != nil {
+		if len(p.cwe)+len(p.taxa) == 0 && id == d.shown {
+			return d.cwes
+		}
 		shared = d.cwe
 	}
 	if len(p.cwe)+len(p.taxa) == 0 && indexFold(id, "cwe") < 0 {

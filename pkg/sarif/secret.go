@@ -57,6 +57,9 @@ func (r *run) secret(f *release.Finding, d *rule) bool {
 			return true
 		}
 	}
+	if d != nil && f.Rule == d.shown {
+		return d.isSecret
+	}
 	key := secretKey{f.Rule, d}
 	known, ok := r.secrets[key]
 	if !ok {

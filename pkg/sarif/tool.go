@@ -40,6 +40,12 @@ type rule struct {
 	short          string
 	messages       map[string]string
 	secret         bool
+
+	// What results ask for again and again, made once.
+	shown    string // the id as it is told
+	plain    release.Level
+	cwes     []int // with those in the id
+	isSecret bool
 }
 
 // A score is a security-severity. A value that is no number from 0 to 10 is kept in odd.

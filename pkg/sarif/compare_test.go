@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sarif
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A measurement is what one reader took for one file, in a process of its own.
+type measurement struct {
+	CPU  float64 // milliseconds
+	Peak float64 // MB of memory, at most
+}
+
+// A race says how often a reader may run, and the largest file for which it is asked: some
+// need a multiple of the file in memory.
+var races = map[string]struct{ rounds, largest int }{
+	"read": {15, 1024}, "walk": {15, 1024}, "floor": {15, 1024}, "encoding-json": {5, 1024}, "go-sarif": {5, 1024}, "jq": {3, 100},
+}
+
+// TestCompare measures the readers one after the other, round by round, and prints a table.
+// The smallest figure of each counts: what else the machine does only ever adds.
+func TestCompare(t *testing.T) {
+	sizes := os.Getenv("KNOWNGOOD_BENCH")
+	if sizes == "" {
+		t.Skip("set KNOWNGOOD_BENCH=10,100,1024 to compare the readers on files of so many MB: minutes of CPU, GBs of memory")
+	}
+	for size := range strings.SplitSeq(sizes, ",") {
+		mb, err := strconv.Atoi(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, want := generated(t, mb)
+		all := map[string][]measurement{}
+		for round := range 15 {
+			for _, name := range []string{"read", "walk", "floor", "encoding-json", "go-sarif", "jq"} {
+				if race := races[name]; round < race.rounds && mb <= race.largest && (mb < 1000 || round < 5) {
+					all[name] = append(all[name], contend(t, name, path, want))
+				}
+			}
+		}
+		t.Log(table(mb, want, all))
+		read, bare, other := best(all["read"]), best(all["walk"]), best(all["go-sarif"])
+		if mb >= 100 && (read.CPU > 1.15*bare.CPU || other.CPU < 7*read.CPU) {
+			t.Errorf("%d MB: %.2f times the bare walk, go-sarif %.1f times as much", mb, read.CPU/bare.CPU, other.CPU/read.CPU)
+		}
+	}
+}
+
+func best(all []measurement) measurement {
+	if len(all) == 0 {
+		return measurement{}
+	}
+	return slices.MinFunc(all, func(a, b measurement) int {
+		if a.CPU < b.CPU {
+			return -1
+		}
+		return 1
+	})
+}
+
+func table(mb, results int, all map[string][]measurement) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%d MB, %d results\n%-14s %10s %10s %10s %10s %8s\n", mb, results, "", "cpu ms", "median", "MB/s", "peak MB", "x read")
+	read := best(all["read"])
+	for _, name := range []string{"read", "walk", "floor", "encoding-json", "go-sarif", "jq"} {
+		runs := all[name]
+		if len(runs) == 0 {
+			fmt.Fprintf(&out, "%-14s %10s\n", name, "not run")
+			continue
+		}
+		var times []float64
+		for _, m := range runs {
+			times = append(times, m.CPU)
+		}
+		slices.Sort(times)
+		b := best(runs)
+		fmt.Fprintf(&out, "%-14s %10.0f %10.0f %10.0f %10.0f %8.2f\n", name, b.CPU, times[len(times)/2], float64(mb)/b.CPU*1000, b.Peak, b.CPU/read.CPU)
+	}
+	return out.String()
+}
+
+// contend runs a reader in a process of its own: this test binary, or jq.
+func contend(t *testing.T, name, path string, want int) measurement {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestContender$", "-test.v")
+	if name == "jq" {
+		if _, err := exec.LookPath("jq"); err != nil {
+			t.Fatal("jq is not installed")
+		}
+		command = exec.CommandContext(t.Context(), "jq", "[.runs[].results | length] | add", path)
+	}
+	command.Env = append(os.Environ(), "KNOWNGOOD_CONTENDER="+name, "KNOWNGOOD_CONTENDER_FILE="+path)
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+	used := command.ProcessState.SysUsage().(*syscall.Rusage)
+	m := measurement{Peak: float64(used.Maxrss) / 1024}
+	if name == "jq" {
+		m.CPU = float64((command.ProcessState.UserTime() + command.ProcessState.SystemTime()) / time.Millisecond)
+		if got := strings.TrimSpace(string(out)); got != strconv.Itoa(want) {
+			t.Fatalf("jq counted %s results of %d", got, want)
+		}
+		return m
+	}
+	_, line, _ := bytes.Cut(out, []byte("contender "))
+	var told struct {
+		Results int
+		CPU     float64
+	}
+	if err := json.NewDecoder(bytes.NewReader(line)).Decode(&told); err != nil || told.Results != want {
+		t.Fatalf("%s: %v, %d results of %d", name, err, told.Results, want)
+	}
+	m.CPU = told.CPU
+	return m
+}
+
+// TestContender is the other process.
+func TestContender(t *testing.T) {
+	name := os.Getenv("KNOWNGOOD_CONTENDER")
+	if name == "" {
+		t.Skip("runs for TestCompare alone, which KNOWNGOOD_BENCH asks for")
+	}
+	for _, c := range contenders() {
+		if c.name != name {
+			continue
+		}
+		file, err := os.Open(os.Getenv("KNOWNGOOD_CONTENDER_FILE"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := cpu(t)
+		results, err := c.read(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("contender {\"Results\":%d,\"CPU\":%f}\n", results, (cpu(t)-began)*1000)
+	}
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sarif
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// generate writes a log of about the given size and returns the number of its results. It
+// looks like what CodeQL writes: compact, rules in an extension, and code flows with context
+// that make up most of it.
+func generate(w io.Writer, bytes int64) (results int, err error) {
+	out := &counter{w: bufio.NewWriterSize(w, 1<<20)}
+	random := rand.New(rand.NewPCG(1, 2))
+	fmt.Fprint(out, `{"$schema":"https://json.schemastore.org/sarif-2.1.0.json","version":"2.1.0","runs":[{"tool":{"driver":{"name":"CodeQL","semanticVersion":"2.20.1"},"extensions":[{"name":"codeql/go-queries","rules":[`)
+	for i := range 300 {
+		fmt.Fprintf(out, `%s{"id":"go/rule-%d","name":"go/rule-%d","shortDescription":{"text":"Rule number %d"},"fullDescription":{"text":"What rule %d is about, at some length, so that it is read past."},"defaultConfiguration":{"enabled":true,"level":"%s"},"help":{"text":"# Help\nA page of help for rule %d. %0512d"},"properties":{"tags":["security","external/cwe/cwe-%03d"],"precision":"high","security-severity":"%.1f"}}`,
+			comma(i), i, i, i, i, []string{"error", "warning", "note"}[i%3], i, 0, i, random.Float64()*10)
+	}
+	fmt.Fprint(out, `]}]},"invocations":[{"executionSuccessful":true}],"results":[`)
+	for ; out.n < bytes; results++ {
+		writeResult(out, random, results)
+	}
+	fmt.Fprint(out, `],"columnKind":"utf16CodeUnits"}]}`)
+	return results, errors.Join(out.err, out.w.Flush())
+}
+
+func writeResult(out *counter, random *rand.Rand, i int) {
+	rule := random.IntN(300)
+	fmt.Fprintf(out, `%s{"ruleId":"go/rule-%d","ruleIndex":%d,"rule":{"id":"go/rule-%d","index":%d,"toolComponent":{"index":0}},"message":{"text":"This query depends on a [user-provided value](1)."},"locations":[%s],"partialFingerprints":{"primaryLocationLineHash":"%016x:1","primaryLocationStartColumnFingerprint":"%d"},"codeFlows":[`,
+		comma(i), rule, rule, rule, rule, location(random, i), random.Uint64(), random.IntN(40))
+	for flow := range 1 + random.IntN(4) {
+		fmt.Fprintf(out, `%s{"threadFlows":[{"locations":[`, comma(flow))
+		for step := range 2 + random.IntN(12) {
+			fmt.Fprintf(out, `%s{"location":%s}`, comma(step), location(random, step))
+		}
+		fmt.Fprint(out, `]}]}`)
+	}
+	fmt.Fprintf(out, `],"relatedLocations":[%s]}`, location(random, 0))
+}
+
+func location(random *rand.Rand, id int) string {
+	line := 1 + random.IntN(3000)
+	return fmt.Sprintf(`{"id":%d,"physicalLocation":{"artifactLocation":{"uri":"internal/service%d/handler_%d.go","uriBaseId":"%%SRCROOT%%","index":%d},"region":{"startLine":%d,"startColumn":%d,"endColumn":%d},"contextRegion":{"startLine":%d,"endLine":%d,"snippet":{"text":"\tvalue := request.FormValue(\"name\")\n\trows, err := db.Query(\"SELECT * FROM users WHERE name = '\" + value + \"'\")\n\tif err != nil {\n"}}},"message":{"text":"call to FormValue : string"}}`,
+		id, random.IntN(40), random.IntN(200), random.IntN(8000), line, 1+random.IntN(80), 81+random.IntN(40), line-1, line+1)
+}
+
+func comma(i int) string {
+	if i == 0 {
+		return ""
+	}
+	return ","
+}
+
+type counter struct {
+	w   *bufio.Writer
+	n   int64
+	err error
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	c.err = errors.Join(c.err, err)
+	return n, err
+}
+
+// generated returns the path of a log of the size asked for, made once for all measurements.
+func generated(t testing.TB, megabytes int) (file string, results int) {
+	t.Helper()
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = filepath.Join(dir, "knowngood", "bench")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(dir, "generated-"+strconv.Itoa(megabytes)+".sarif")
+	if text, err := os.ReadFile(file + ".count"); err == nil {
+		results, err = strconv.Atoi(string(text))
+		if err == nil {
+			return file, results
+		}
+	}
+	out, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if results, err = generate(out, int64(megabytes)<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file+".count", []byte(strconv.Itoa(results)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file, results
+}

@@ -15,11 +15,13 @@ import (
 )
 
 // generate writes a log of about the given size and returns the number of its results. It
-// looks like what CodeQL writes: compact, rules in an extension, and code flows with context
-// that make up most of it.
+// looks like what CodeQL writes when it is not asked for snippets: compact, rules in an
+// extension with their help, artifacts, and code flows that make up most of it.
 func generate(w io.Writer, bytes int64) (results int, err error) {
 	out := &counter{w: bufio.NewWriterSize(w, 1<<20)}
 	random := rand.New(rand.NewPCG(1, 2))
+	// As many files as such a log may be about.
+	out.files = int(min(200, max(10, bytes*200/(100<<20))))
 	fmt.Fprint(out, `{"$schema":"https://json.schemastore.org/sarif-2.1.0.json","version":"2.1.0","runs":[{"tool":{"driver":{"name":"CodeQL","semanticVersion":"2.20.1"},"extensions":[{"name":"codeql/go-queries","rules":[`)
 	for i := range 300 {
 		fmt.Fprintf(out, `%s{"id":"go/rule-%d","name":"go/rule-%d","shortDescription":{"text":"Rule number %d"},"fullDescription":{"text":"What rule %d is about, at some length, so that it is read past."},"defaultConfiguration":{"enabled":true,"level":"%s"},"help":{"text":"# Help\nA page of help for rule %d. %0512d"},"properties":{"tags":["security","external/cwe/cwe-%03d"],"precision":"high","security-severity":"%.1f"}}`,
@@ -29,28 +31,48 @@ func generate(w io.Writer, bytes int64) (results int, err error) {
 	for ; out.n < bytes; results++ {
 		writeResult(out, random, results)
 	}
+	fmt.Fprint(out, `],"artifacts":[`)
+	writeArtifacts(out)
 	fmt.Fprint(out, `],"columnKind":"utf16CodeUnits"}]}`)
 	return results, errors.Join(out.err, out.w.Flush())
 }
 
 func writeResult(out *counter, random *rand.Rand, i int) {
 	rule := random.IntN(300)
-	fmt.Fprintf(out, `%s{"ruleId":"go/rule-%d","ruleIndex":%d,"rule":{"id":"go/rule-%d","index":%d,"toolComponent":{"index":0}},"message":{"text":"This query depends on a [user-provided value](1)."},"locations":[%s],"partialFingerprints":{"primaryLocationLineHash":"%016x:1","primaryLocationStartColumnFingerprint":"%d"},"codeFlows":[`,
-		comma(i), rule, rule, rule, rule, location(random, i), random.Uint64(), random.IntN(40))
+	fmt.Fprintf(out, `%s{"ruleId":"go/rule-%d","ruleIndex":%d,"rule":{"id":"go/rule-%d","index":%d,"toolComponent":{"index":0}},"message":{"text":"This query depends on a [user-provided value](1)."},"locations":[{"physicalLocation":%s}],"partialFingerprints":{"primaryLocationLineHash":"%016x:1","primaryLocationStartColumnFingerprint":"%d"},"codeFlows":[`,
+		comma(i), rule, rule, rule, rule, physical(random, out.files, i%4 == 0), random.Uint64(), random.IntN(40))
 	for flow := range 1 + random.IntN(4) {
 		fmt.Fprintf(out, `%s{"threadFlows":[{"locations":[`, comma(flow))
-		for step := range 2 + random.IntN(12) {
-			fmt.Fprintf(out, `%s{"location":%s}`, comma(step), location(random, step))
+		for step := range 2 + random.IntN(22) {
+			fmt.Fprintf(out, `%s{"location":{"physicalLocation":%s,"message":{"text":"%s"}}}`, comma(step), physical(random, out.files, false), steps[random.IntN(len(steps))])
 		}
 		fmt.Fprint(out, `]}]}`)
 	}
-	fmt.Fprintf(out, `],"relatedLocations":[%s]}`, location(random, 0))
+	fmt.Fprintf(out, `],"relatedLocations":[{"id":1,"physicalLocation":%s,"message":{"text":"user-provided value"}}]}`, physical(random, out.files, false))
 }
 
-func location(random *rand.Rand, id int) string {
-	line := 1 + random.IntN(3000)
-	return fmt.Sprintf(`{"id":%d,"physicalLocation":{"artifactLocation":{"uri":"internal/service%d/handler_%d.go","uriBaseId":"%%SRCROOT%%","index":%d},"region":{"startLine":%d,"startColumn":%d,"endColumn":%d},"contextRegion":{"startLine":%d,"endLine":%d,"snippet":{"text":"\tvalue := request.FormValue(\"name\")\n\trows, err := db.Query(\"SELECT * FROM users WHERE name = '\" + value + \"'\")\n\tif err != nil {\n"}}},"message":{"text":"call to FormValue : string"}}`,
-		id, random.IntN(40), random.IntN(200), random.IntN(8000), line, 1+random.IntN(80), 81+random.IntN(40), line-1, line+1)
+var steps = []string{
+	"call to FormValue : string", "name : string", "query : string", "[post-update] builder [Buffer] : string", "definition of value : *Request", "... + ...",
+}
+
+// folders is in how many folders the files lie.
+const folders = 40
+
+// physical is a physical location; only a result's own ones have context, and not all of them.
+func physical(random *rand.Rand, files int, context bool) string {
+	folder, file, line := random.IntN(folders), random.IntN(files), 1+random.IntN(3000)
+	around := ""
+	if context {
+		around = fmt.Sprintf(`,"contextRegion":{"startLine":%d,"endLine":%d,"snippet":{"text":"\tvalue := request.FormValue(\"name\")\n\trows, err := db.Query(\"SELECT * FROM users WHERE name = '\" + value + \"'\")\n\tif err != nil {\n"}}`, line-1, line+1)
+	}
+	return fmt.Sprintf(`{"artifactLocation":{"uri":"internal/service%d/handler_%d.go","uriBaseId":"%%SRCROOT%%","index":%d},"region":{"startLine":%d,"startColumn":%d,"endColumn":%d}%s}`,
+		folder, file, folder*files+file, line, 1+random.IntN(80), 81+random.IntN(40), around)
+}
+
+func writeArtifacts(out *counter) {
+	for i := range folders * out.files {
+		fmt.Fprintf(out, `%s{"location":{"uri":"internal/service%d/handler_%d.go","uriBaseId":"%%SRCROOT%%","index":%d}}`, comma(i), i/out.files, i%out.files, i)
+	}
 }
 
 func comma(i int) string {
@@ -61,9 +83,10 @@ func comma(i int) string {
 }
 
 type counter struct {
-	w   *bufio.Writer
-	n   int64
-	err error
+	w     *bufio.Writer
+	n     int64
+	err   error
+	files int
 }
 
 func (c *counter) Write(p []byte) (int, error) {
@@ -84,7 +107,7 @@ func generated(t testing.TB, megabytes int) (file string, results int) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	file = filepath.Join(dir, "generated-"+strconv.Itoa(megabytes)+".sarif")
+	file = filepath.Join(dir, "codeql-like-"+strconv.Itoa(megabytes)+".sarif")
 	if text, err := os.ReadFile(file + ".count"); err == nil {
 		results, err = strconv.Atoi(string(text))
 		if err == nil {

@@ -3,9 +3,10 @@
 package sarif
 
 import (
-	"bytes"
 	"crypto/sha256"
+	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -46,9 +47,12 @@ func (r *run) readLocation(p *pending) error {
 				case "artifactLocation":
 					return r.readPlace(&p.place)
 				case "region":
-					return r.readRegion(&p.region, &r.snippet)
+					return r.readRegion(&p.region)
 				case "contextRegion":
-					return r.readRegion(&region{}, &r.context)
+					// Looked into only if nothing better identifies the result.
+					value, err := r.bytes(jsontext.KindBeginObject)
+					r.context = append(r.context[:0], value...)
+					return err
 				default:
 					return r.skip()
 				}
@@ -84,8 +88,8 @@ func (r *run) readLogical(into *string) error {
 	return err
 }
 
-// readRegion reads where a region is, and its snippet's text into the given room.
-func (r *run) readRegion(into *region, snippet *[]byte) error {
+// readRegion reads where a region is, and its snippet's text into the room for it.
+func (r *run) readRegion(into *region) error {
 	return r.object(lenient, func(name []byte) error {
 		switch string(name) {
 		case "startLine":
@@ -101,7 +105,7 @@ func (r *run) readRegion(into *region, snippet *[]byte) error {
 				}
 				value, err := r.bytes(jsontext.KindString)
 				if value != nil {
-					*snippet = append((*snippet)[:0], value...)
+					r.snippet = append(r.snippet[:0], value...)
 				}
 				return err
 			})
@@ -117,23 +121,30 @@ type hash [16]byte
 // settle keeps of a result's snippets what is needed of them, once all of it was read: what
 // masks a secret, and what identifies the result if the tool gave it no better fingerprint.
 func (r *run) settle(p *pending) {
+	snippet := ""
 	if len(r.snippet) > 0 {
-		p.snippet = cut(string(unquoted(r.snippet)), maxText)
+		snippet = string(unquoted(r.snippet))
+		p.snippet = cut(snippet, maxText)
 	}
 	if p.lineHash != "" || p.part != "" || p.restored != "" {
 		return
 	}
-	if p.content = r.hash(r.snippet); p.content == (hash{}) {
-		p.content = r.hash(r.context)
+	if p.content = r.hash(snippet); p.content != (hash{}) || len(r.context) == 0 {
+		return
+	}
+	var around struct {
+		Snippet struct {
+			Text string `json:"text"`
+		} `json:"snippet"`
+	}
+	if json.Unmarshal(r.context, &around) == nil {
+		p.content = r.hash(around.Snippet.Text)
 	}
 }
 
-func (r *run) hash(snippet []byte) hash {
-	if len(snippet) == 0 {
-		return hash{}
-	}
+func (r *run) hash(snippet string) hash {
 	r.scratch = r.scratch[:0]
-	for field := range bytes.FieldsSeq(unquoted(snippet)) {
+	for field := range strings.FieldsSeq(snippet) {
 		r.scratch = append(append(r.scratch, field...), ' ')
 	}
 	if len(r.scratch) == 0 {

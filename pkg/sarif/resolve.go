@@ -187,7 +187,7 @@ func (r *run) findingCWE(id string, p *pending, d *rule) []int {
 func (r *run) describe(f *release.Finding, p *pending, m match) {
 	d := m.rule
 	f.Secret = r.secret(f, d)
-	f.Message = p.message.say(d, m.home)
+	f.Message = r.say(&p.message, m)
 	if f.Message == "" && d != nil {
 		f.Message = d.short
 	}
@@ -203,6 +203,23 @@ func (r *run) describe(f *release.Finding, p *pending, m match) {
 	}
 }
 
+// maxSaid bounds how many texts are kept as they are said: many results have the same.
+const maxSaid = 4096
+
+func (r *run) say(message *message, m match) string {
+	if message.text == "" || message.arguments != nil {
+		return message.say(m.rule, m.home)
+	}
+	said, known := r.said[message.text]
+	if !known {
+		said = message.say(m.rule, m.home)
+		if len(r.said) < maxSaid {
+			r.said[message.text] = said
+		}
+	}
+	return said
+}
+
 func (r *run) maskFor(f *release.Finding, p *pending, text string) string {
 	if f.Secret {
 		text = maskSecret(text, p.snippet)
@@ -215,6 +232,9 @@ func (r *run) fileOf(p *pending) string {
 	at := p.place
 	if at.uri == "" && at.index < 0 {
 		at = p.target
+	}
+	if at.uri != "" {
+		at.index = -1 // says nothing more
 	}
 	file, known := r.paths[at]
 	if !known {

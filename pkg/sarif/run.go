@@ -36,6 +36,7 @@ type run struct {
 	numbers     map[float64]*float64
 	paths       map[place]string
 	kinds       map[kindKey]string
+	said        map[string]string
 	notes       notes
 
 	at int // of the scan among the document's
@@ -46,7 +47,10 @@ type run struct {
 }
 
 func newRun(d *document) *run {
-	return &run{document: d, secrets: map[secretKey]bool{}, numbers: map[float64]*float64{}, paths: map[place]string{}, kinds: map[kindKey]string{}}
+	return &run{
+		document: d, secrets: map[secretKey]bool{}, numbers: map[float64]*float64{}, paths: map[place]string{},
+		kinds: map[kindKey]string{}, said: map[string]string{},
+	}
 }
 
 // An origin is where the scanned source came from.

@@ -205,12 +205,12 @@ gitea() {
 # SOAK names the parts, and KNOWNGOOD_SOAK is how many releases are killed.
 soak() {
   needs_root soak
-  : "${SOAK:=contract product kills benchmarks}" "${KNOWNGOOD_SOAK:=100}"
+  : "${SOAK:=contract product reader kills benchmarks}" "${KNOWNGOOD_SOAK:=100}"
   export KNOWNGOOD_SOAK
   for part in $SOAK; do
     case $part in
-      contract | product | kills | benchmarks) ;;
-      *) echo "knowngood: SOAK=$part: want some of contract, product, kills and benchmarks" >&2; exit 2 ;;
+      contract | product | reader | kills | benchmarks) ;;
+      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, kills and benchmarks" >&2; exit 2 ;;
     esac
   done
   for part in $SOAK; do
@@ -237,10 +237,14 @@ soak_contract() {
 
 soak_product() { soaked "two builds from nothing" ./test/product; }
 
-soak_kills() {
-  one_cluster
+soak_reader() {
   KNOWNGOOD_TEST_SCANNERS=all soaked "what real scanners write" ./test/scanners
   soaked "memory of the reader" -run Memory ./pkg/sarif
+  KNOWNGOOD_BENCH=10,100,1024 soaked "readers compared" -run Compare ./pkg/sarif
+}
+
+soak_kills() {
+  one_cluster
   soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket
   soaked "kills of whole releases" -run Killed ./test/journey
 }

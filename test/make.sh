@@ -186,6 +186,18 @@ descriptions() {
   done
 }
 
+# validator sets taken to Microsoft's validator of SARIF, which knows GitHub's rules, or to ""
+# where there is no npm to take it with.
+validator() {
+  taken=$(cache)/sarif-multitool/5.7.0/package/Sarif.Multitool
+  [ ! -x "$taken" ] || return 0
+  command -v npm >/dev/null 2>&1 || { echo "SKIPPED: no npm to take the validator of SARIF with"; taken=; return 0; }
+  mkdir -p "$scratch/multitool" "$(cache)/sarif-multitool/5.7.0"
+  npm pack --silent --pack-destination "$scratch/multitool" @microsoft/sarif-multitool-linux@5.7.0 >/dev/null
+  tar xzf "$scratch"/multitool/*.tgz -C "$(cache)/sarif-multitool/5.7.0"
+  chmod +x "$taken"
+}
+
 # gitea sets built to where a Gitea lies, built where it is not yet, or to "" where it cannot be.
 gitea() {
   built=$(cache)/gitea/$(cksum <test/tools/gitea/go.sum | cut -d' ' -f1)
@@ -228,6 +240,11 @@ soak() {
 
 soak_contract() {
   say "GitHub's descriptions of its API"; descriptions
+  say "Microsoft's validator of SARIF"; validator
+  if [ -n "$taken" ]; then
+    export KNOWNGOOD_TEST_SARIF_VALIDATOR="$taken"
+    soaked "our SARIF by GitHub's rules" -run Validator ./pkg/sarif
+  fi
   say "a Gitea"; gitea
   if [ -n "$built" ]; then
     export KNOWNGOOD_TEST_GITEA="$built"

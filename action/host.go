@@ -80,7 +80,7 @@ func (h *Host) writable(variable string) error {
 	if path == "" {
 		return fault.Hint(fmt.Errorf("%s is not set", variable), "run inside a GitHub Actions step")
 	}
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600) //nolint:gosec // the runner names the file
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("%s: %w", variable, err)
 	}

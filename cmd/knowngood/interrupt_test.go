@@ -39,11 +39,13 @@ func TestInterruptedInEachWait(t *testing.T) {
 		{"a snapshot", "snapshot", "waiting", "waiting for", []string{"snapshot", "--claims", "app=data", "--snapshot-class", late}, nil},
 		{"a renewal", "rotate-prepare", "waits for approval", "waiting for", []string{"rotate", "prepare", "--certificates", "app=on-external"}, nil},
 		{
-			"a rollout", "rotate-prove", "to be rolled out", "waiting for", []string{"rotate", "prove", "--certificates", "app=slow"},
+			"a rollout", "rotate-prove", "to be rolled out", "waiting for",
+			[]string{"rotate", "prove", "--certificates", "app=slow"},
 			[]string{"rotate", "prepare", "--certificates", "app=slow", "--when", "always"},
 		},
 		{
-			"a reload", "rotate-prove", "to serve the new certificate", "waiting for", []string{"rotate", "prove", "--certificates", "app=deaf"},
+			"a reload", "rotate-prove", "to serve the new certificate", "waiting for",
+			[]string{"rotate", "prove", "--certificates", "app=deaf"},
 			[]string{"rotate", "prepare", "--certificates", "app=deaf", "--when", "always"},
 		},
 	} {

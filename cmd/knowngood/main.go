@@ -14,7 +14,7 @@ import (
 )
 
 // version is set by the linker in a release.
-var version = "dev" //nolint:gochecknoglobals // -ldflags -X needs a package variable
+var version = "dev"
 
 func main() {
 	os.Exit(run())

@@ -55,8 +55,6 @@ type rawName struct {
 // A Stamp is a time as the file system keeps it: seconds since 1970 and nanoseconds.
 type Stamp [2]int64
 
-func stampOf(t time.Time) Stamp { return Stamp{t.Unix(), int64(t.Nanosecond())} }
-
 // Time returns the stamp as a time.
 func (s Stamp) Time() time.Time { return time.Unix(s[0], s[1]) }
 

@@ -178,9 +178,15 @@ func readsRanges(t *testing.T, st *storage) {
 		want           string
 		err            error
 	}{
-		{0, 10, "0123456789", nil}, {3, 4, "3456", nil}, {9, 1, "9", nil}, {0, 0, "", nil},
-		{9, 2, "", blob.ErrInvalidRange}, {10, 1, "", blob.ErrInvalidRange}, {20, 5, "", blob.ErrInvalidRange},
-		{-1, 3, "", blob.ErrInvalidRange}, {0, 11, "", blob.ErrInvalidRange},
+		{0, 10, "0123456789", nil},
+		{3, 4, "3456", nil},
+		{9, 1, "9", nil},
+		{0, 0, "", nil},
+		{9, 2, "", blob.ErrInvalidRange},
+		{10, 1, "", blob.ErrInvalidRange},
+		{20, 5, "", blob.ErrInvalidRange},
+		{-1, 3, "", blob.ErrInvalidRange},
+		{0, 11, "", blob.ErrInvalidRange},
 	} {
 		got, err := get(t, st, "range", test.offset, test.length)
 		if !errors.Is(err, test.err) || err == nil && got != test.want {

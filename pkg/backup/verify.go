@@ -96,7 +96,7 @@ func removeAll(folder string) error {
 	}
 	_ = filepath.WalkDir(folder, func(path string, entry os.DirEntry, _ error) error {
 		if entry != nil && entry.IsDir() {
-			_ = os.Chmod(path, 0o700)
+			_ = os.Chmod(path, 0o700) //nolint:gosec // a folder of our own, which is to be emptied
 		}
 		return nil
 	})

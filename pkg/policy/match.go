@@ -33,7 +33,7 @@ type sign struct {
 
 // signs come in the order of how sure they are. Findings that only their line tells apart
 // are not followed through a rename: a new one could pass for an old one.
-var signs = []sign{
+var signs = []sign{ //nolint:gochecknoglobals // a table that nobody changes
 	{100, func(f *release.Finding) string { return join(f.Fingerprint, place(f)) }, nil, same("fingerprint")},
 	{97, func(f *release.Finding) string { return join(f.Likeness, place(f)) }, nil, same("fingerprint")},
 	{95, func(f *release.Finding) string { return join(f.Likeness, f.Location.Path) }, nil, same("fingerprint")},

@@ -17,7 +17,7 @@ import (
 const off = "off"
 
 // bands are the severities that a policy may name, with the score from which each begins.
-var bands = []struct {
+var bands = []struct { //nolint:gochecknoglobals // a table that nobody changes
 	severity release.Severity
 	from     float64
 }{{release.SeverityCritical, 9}, {release.SeverityHigh, 7}, {release.SeverityMedium, 4}, {release.SeverityLow, 0.1}}
@@ -64,7 +64,7 @@ func (r *reader) worth(n ast.Node, p *Policy) {
 }
 
 // verbs are the words of a policy for what is done.
-var verbs = map[string]release.Verb{"block": release.Block, "warn": release.Notice, "allow": release.Allow}
+var verbs = map[string]release.Verb{"block": release.Block, "warn": release.Notice, "allow": release.Allow} //nolint:gochecknoglobals // a table that nobody changes
 
 func (r *reader) verb(n ast.Node, what string) release.Verb {
 	return verbs[r.choice(n, what, "block", "warn", "allow")]

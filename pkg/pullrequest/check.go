@@ -21,7 +21,7 @@ const (
 	scopeChecks = "checks: write"
 )
 
-// ErrUnsupported: the server, or the kind of token, has no such thing: check runs are for apps,
+// ErrUnsupported means that the server, or the kind of token, has no such thing: check runs are for apps,
 // and Gitea and Forgejo have neither them nor deployments.
 var ErrUnsupported = errors.New("not to be had here")
 

@@ -70,8 +70,10 @@ func (p *page) findings(d *release.Decision, options Options) {
 		n    int
 		word string
 	}{
-		{shown[release.Block] - textFindings, "more that block"}, {shown[release.Notice] - textNotices, "more noticed"},
-		{shown[release.Waive], "waived"}, {shown[release.Allow], "allowed"},
+		{shown[release.Block] - textFindings, "more that block"},
+		{shown[release.Notice] - textNotices, "more noticed"},
+		{shown[release.Waive], "waived"},
+		{shown[release.Allow], "allowed"},
 	} {
 		if more.n > 0 {
 			rest = append(rest, thousands(more.n)+" "+more.word)

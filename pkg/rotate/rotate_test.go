@@ -272,14 +272,14 @@ func TestANewPodMayReadTheOldSecret(t *testing.T) {
 	prepared := w.prepare(t)
 	w.Stale("web", 1)
 	w.Stale("never", 100)
-	left, err := w.prove(t, func(r *rotate.Request) { r.Prepared = prepared })
+	_, err := w.prove(t, func(r *rotate.Request) { r.Prepared = prepared })
 	if err == nil || !strings.Contains(err.Error(), "Deployment never: new pods serve an older certificate after 3 restarts") {
 		t.Errorf("Prove() = %v", err)
 	}
 	if n := w.restarts()["never"]; n != 3 {
 		t.Errorf("%d restarts of never, want 3", n)
 	}
-	left, err = rotate.Prove(t.Context(), w.Cluster.Cluster, rotate.Request{Selector: "app=web", Timeout: 20 * time.Second})
+	left, err := rotate.Prove(t.Context(), w.Cluster.Cluster, rotate.Request{Selector: "app=web", Timeout: 20 * time.Second})
 	if got, want := told(left), "web renewed=false Deployment/web:restart proved 2 of 2"; err != nil || got != want || w.restarts()["web"] != 2 {
 		t.Errorf("Prove() left\n%s, %v, %d restarts\nwant\n%s, 2 restarts", got, err, w.restarts()["web"], want)
 	}

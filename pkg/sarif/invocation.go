@@ -185,7 +185,7 @@ func (r *run) completeness() release.Completeness {
 		state = release.ScanUnknown
 	}
 	for i := range r.invocations {
-		switch r.ended(i) {
+		switch r.ended(i) { //nolint:exhaustive // a run has ended well, badly, or without a word
 		case release.ScanIncomplete:
 			state = release.ScanIncomplete
 		case release.ScanUnknown:

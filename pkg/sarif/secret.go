@@ -13,21 +13,21 @@ import (
 const masked = "***"
 
 // secretTools find secrets and nothing else; their names in lower case.
-var secretTools = []string{
+var secretTools = []string{ //nolint:gochecknoglobals // a table that nobody changes
 	"betterleaks", "credscan", "detect-secrets", "detect_secrets", "ggshield", "gitguardian", "git-secrets", "gitleaks",
 	"kingfisher", "noseyparker", "nosey parker", "poutine-secrets", "repo-supervisor", "ripsecrets", "secretlint",
 	"secret-scan", "shhgit", "talisman", "titus", "trufflehog", "whispers",
 }
 
 // secretWords in a rule's id, name or tags say that what it finds is a secret.
-var secretWords = []string{
+var secretWords = []string{ //nolint:gochecknoglobals // a table that nobody changes
 	"secret", "credential", "password", "passwd", "api-key", "apikey", "api_key", "private-key", "private_key",
 	"privatekey", "access-key", "access_key", "accesskey", "access-token", "access_token", "accesstoken", "hardcoded",
 	"hard-coded", "hard_coded",
 }
 
 // secretCWE are the weaknesses that are an open secret.
-var secretCWE = []int{259, 321, 547, 798}
+var secretCWE = []int{259, 321, 547, 798} //nolint:gochecknoglobals // a table that nobody changes
 
 func secretWord(text string) bool {
 	text = strings.ToLower(text)
@@ -124,7 +124,7 @@ func maskRandom(text string) string {
 	for word := range strings.FieldsFuncSeq(text, betweenWords) {
 		bare := strings.TrimRight(word, ".!?")
 		if len(bare) >= 16 && !strings.Contains(bare, "/") && before != "commit" &&
-			strings.ContainsAny(bare, "0123456789") && strings.ContainsFunc(bare, func(r rune) bool { return r < 0x80 && isLetter(byte(r)) }) {
+			strings.ContainsAny(bare, "0123456789") && strings.ContainsFunc(bare, func(r rune) bool { return r < 0x80 && isLetter(byte(r)) }) { //nolint:gosec // below 0x80
 			text = strings.ReplaceAll(text, bare, masked)
 		}
 		before = strings.ToLower(word)
@@ -133,18 +133,51 @@ func maskRandom(text string) string {
 }
 
 // tokenPrefixes begin secrets that are known by their form, with how long such a one is.
-var tokenPrefixes = []struct {
+var tokenPrefixes = []struct { //nolint:gochecknoglobals // a table that nobody changes
 	prefix string
 	length int
 }{
-	{"AKIA", 20}, {"ASIA", 20}, {"ABIA", 20}, {"ACCA", 20},
-	{"ghp_", 20}, {"gho_", 20}, {"ghu_", 20}, {"ghs_", 20}, {"ghr_", 20}, {"github_pat_", 30},
-	{"glpat-", 20}, {"gldt-", 20}, {"glrt-", 20}, {"glptt-", 20},
-	{"xoxb-", 20}, {"xoxp-", 20}, {"xoxa-", 20}, {"xoxr-", 20}, {"xoxs-", 20}, {"xapp-", 20},
-	{"sk_live_", 20}, {"rk_live_", 20}, {"pk_live_", 20}, {"sk_test_", 20}, {"whsec_", 20},
-	{"sk-", 30}, {"AIza", 35}, {"ya29.", 20}, {"GOCSPX-", 20},
-	{"npm_", 30}, {"pypi-", 30}, {"SG.", 30}, {"dop_v1_", 30}, {"hf_", 30}, {"shpat_", 30}, {"dckr_pat_", 20},
-	{"AGE-SECRET-KEY-", 30}, {"hvs.", 20}, {"lin_api_", 30}, {"sq0csp-", 20}, {"eyJ", 40},
+	{"AKIA", 20},
+	{"ASIA", 20},
+	{"ABIA", 20},
+	{"ACCA", 20},
+	{"ghp_", 20},
+	{"gho_", 20},
+	{"ghu_", 20},
+	{"ghs_", 20},
+	{"ghr_", 20},
+	{"github_pat_", 30},
+	{"glpat-", 20},
+	{"gldt-", 20},
+	{"glrt-", 20},
+	{"glptt-", 20},
+	{"xoxb-", 20},
+	{"xoxp-", 20},
+	{"xoxa-", 20},
+	{"xoxr-", 20},
+	{"xoxs-", 20},
+	{"xapp-", 20},
+	{"sk_live_", 20},
+	{"rk_live_", 20},
+	{"pk_live_", 20},
+	{"sk_test_", 20},
+	{"whsec_", 20},
+	{"sk-", 30},
+	{"AIza", 35},
+	{"ya29.", 20},
+	{"GOCSPX-", 20},
+	{"npm_", 30},
+	{"pypi-", 30},
+	{"SG.", 30},
+	{"dop_v1_", 30},
+	{"hf_", 30},
+	{"shpat_", 30},
+	{"dckr_pat_", 20},
+	{"AGE-SECRET-KEY-", 30},
+	{"hvs.", 20},
+	{"lin_api_", 30},
+	{"sq0csp-", 20},
+	{"eyJ", 40},
 }
 
 // Mask takes out of any text what is a secret by its form, as Read does with what it keeps.

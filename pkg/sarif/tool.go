@@ -264,7 +264,7 @@ func (w *walker) float() (float64, error) {
 	f, err := strconv.ParseFloat(string(value), 64)
 	if err != nil {
 		w.strange(w.dec.StackPointer)
-		return -1, nil
+		return -1, nil //nolint:nilerr // it is noted as strange
 	}
 	return f, nil
 }

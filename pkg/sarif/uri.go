@@ -21,13 +21,15 @@ func (r *run) path(at place) string {
 	if _, known := r.bases[at.base]; !known && asWritten(at.uri) {
 		return at.uri
 	}
-	if file, absolute, ok := filePath(at.uri); !ok {
+	file, absolute, ok := filePath(at.uri)
+	switch {
+	case !ok:
 		return cut(at.uri, maxText)
-	} else if absolute {
+	case absolute:
 		return r.relative(file, at.uri)
-	} else if at.base == "" {
+	case at.base == "":
 		return inside(file, at.uri)
-	} else {
+	default:
 		return r.based(file, at)
 	}
 }
@@ -152,7 +154,7 @@ func belowWorkspace(file string) (string, bool) {
 
 // systemDirs are the first names of absolute paths on real machines. Tools that write /src/x
 // for src/x do not begin with one of them.
-var systemDirs = []string{
+var systemDirs = []string{ //nolint:gochecknoglobals // a table that nobody changes
 	"home", "root", "usr", "etc", "var", "tmp", "opt", "mnt", "private", "Users", "builds", "workspace", "workspaces",
 	"github", "proc", "sys", "dev", "run", "boot", "bin", "sbin", "lib", "lib64", "media", "srv", "Volumes", "Library",
 	"System", "Applications", "nix", "data",
@@ -245,7 +247,7 @@ func unescape(text string) string {
 		if text[i] == '%' && i+2 < len(text) {
 			high, low := hexDigit(text[i+1]), hexDigit(text[i+2])
 			if high >= 0 && low >= 0 {
-				out = append(out, byte(high<<4|low))
+				out = append(out, byte(high<<4|low)) //nolint:gosec // two digits fit a byte
 				i += 2
 				continue
 			}

@@ -218,7 +218,7 @@ func (w *walker) number() (int, error) {
 	f, err := strconv.ParseFloat(string(value), 64)
 	if err != nil || f != math.Trunc(f) || math.Abs(f) > math.MaxInt32 {
 		w.strange(w.dec.StackPointer)
-		return -1, nil
+		return -1, nil //nolint:nilerr // it is noted as strange
 	}
 	return max(int(f), -1), nil
 }

@@ -7,6 +7,7 @@ package realcluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -25,8 +27,6 @@ import (
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/restmapper"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/knowngood/knowngood/pkg/kube"
 )
@@ -50,7 +50,7 @@ func New(t testing.TB, prefix string) *Cluster {
 	if kubeconfig == "" {
 		t.Skipf("needs a real cluster: set %s to its kubeconfig", Switch)
 	}
-	namespace := fmt.Sprintf("%s-%06x", prefix, rand.IntN(1<<24)) //nolint:gosec // a name, not a secret
+	namespace := fmt.Sprintf("%s-%06x", prefix, rand.IntN(1<<24))
 	log := &lines{}
 	connected, err := kube.Connect(kube.Config{
 		Kubeconfig: kubeconfig, Namespace: namespace, UserAgent: "knowngood-test",
@@ -89,7 +89,7 @@ func (c *Cluster) Apply(t testing.TB, text string) {
 	for {
 		object := &unstructured.Unstructured{}
 		err := documents.Decode(object)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {

@@ -175,7 +175,7 @@ func templateOf(app *App) corev1.PodTemplateSpec {
 		},
 	}
 	for port := range app.Ports {
-		template.Spec.Containers[0].Ports = append(template.Spec.Containers[0].Ports, corev1.ContainerPort{ContainerPort: int32(port)}) //nolint:gosec // a port
+		template.Spec.Containers[0].Ports = append(template.Spec.Containers[0].Ports, corev1.ContainerPort{ContainerPort: int32(port)})
 	}
 	if app.Change != nil {
 		app.Change(&template)

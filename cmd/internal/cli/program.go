@@ -46,7 +46,7 @@ type Program struct {
 func (p Program) Main(ctx context.Context, args []string) fault.Status {
 	env := environment(p.Environ)
 	face := p.face(env)
-	root := p.root(face, env)
+	root := p.root(face, env) //nolint:contextcheck // commands take the context from cobra
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -153,7 +153,7 @@ func (p Program) logger(screen *screen, face face, verbose bool) *slog.Logger {
 
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits an int
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // environment returns the variables as a map; the last of two wins, as in a shell.

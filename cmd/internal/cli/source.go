@@ -75,7 +75,7 @@ func environmentSource(env map[string]string) step.Source {
 }
 
 func readSecret(in step.Input, path string) (string, bool, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the user names the file
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return "", false, fault.Exit(fault.Usage, err)
 	}

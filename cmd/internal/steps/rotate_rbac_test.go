@@ -41,7 +41,7 @@ func granted(t *testing.T, id string) (within, whole []grant) {
 			Kind  string
 			Rules []rbacv1.PolicyRule
 		}
-		if err := documents.Decode(&role); err == io.EOF {
+		if err := documents.Decode(&role); errors.Is(err, io.EOF) {
 			return within, whole
 		} else if err != nil {
 			t.Fatal(err)

@@ -66,6 +66,38 @@ cluster() {
   "$scratch/cluster" "$@"
 }
 
+# runner_tools builds the runner of GitHub Actions and the linters of workflows, once for each
+# recipe. GitHub's language service comes from npm, where there is one.
+runner_tools() {
+  recipe=test/tools/runner
+  tools=$(cache)/runner/$(cat $recipe/go.sum $recipe/package-lock.json $recipe/validate.mjs | cksum | cut -d' ' -f1)
+  [ -x "$tools/act" ] || {
+    echo "building the runner, once"
+    mkdir -p "$tools"
+    go -C $recipe build -o "$tools/" tool
+  }
+  [ -s "$tools/languageservice.mjs" ] || ! command -v npm >/dev/null 2>&1 || {
+    mkdir -p "$scratch/languageservice"
+    cp $recipe/package.json $recipe/package-lock.json $recipe/validate.mjs "$scratch/languageservice/"
+    (cd "$scratch/languageservice" && npm ci --ignore-scripts --no-audit --no-fund >/dev/null &&
+      node_modules/.bin/esbuild validate.mjs --bundle --platform=node --format=esm --log-level=error \
+        --banner:js='import {createRequire} from "node:module"; const require = createRequire(import.meta.url);' \
+        --outfile=bundle.mjs)
+    mv "$scratch/languageservice/bundle.mjs" "$tools/languageservice.mjs"
+  }
+}
+
+# actions runs the Action in workflows as strangers write them.
+actions() {
+  say "the Action by a real runner"
+  runner_tools
+  export KNOWNGOOD_TEST_ACT="$tools/act" KNOWNGOOD_TEST_ACTIONLINT="$tools/actionlint"
+  if [ -s "$tools/languageservice.mjs" ]; then
+    export KNOWNGOOD_TEST_LANGUAGE_SERVICE="$tools/languageservice.mjs"
+  fi
+  tested go test -count=1 -timeout 15m ./test/runner
+}
+
 # modules are the test programs that have modules of their own and tests that need no cluster.
 modules() {
   for module in test/image test/shop test/cluster; do
@@ -118,6 +150,7 @@ test_() {
   modules
   say "what real scanners write"
   KNOWNGOOD_TEST_SCANNERS=gosec,govulncheck,gitleaks tested go test -count=1 ./test/scanners
+  actions
   cluster_tests
   say "all tests passed"
 }

@@ -28,6 +28,8 @@ type Config struct {
 	Policy *policy.Policy
 	// Use says for the record which file counted; nil where there is none.
 	Use *release.Config
+	// place is where the configuration of a base came from; nil where files count as they lie.
+	place *ConfigPlace
 }
 
 // rules returns the policy; without a configuration it is the built-in one.
@@ -65,9 +67,19 @@ func ReadConfig(ctx context.Context, from ConfigPlace) (Config, error) {
 			return Config{}, err
 		}
 		if path != "" {
-			return from.asOf(ctx, base, checkout, path)
+			config, err := from.asOf(ctx, base, checkout, path)
+			config.place = &from
+			return config, err
 		}
 	}
+	config, err := from.asItLies()
+	if from.Base != "" {
+		config.place = &from
+	}
+	return config, err
+}
+
+func (from ConfigPlace) asItLies() (Config, error) {
 	data, err := os.ReadFile(within(from.Dir, from.name()))
 	if errors.Is(err, fs.ErrNotExist) && from.Path == "" {
 		return Config{Policy: policy.Default()}, nil

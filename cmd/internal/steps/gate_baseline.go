@@ -135,6 +135,14 @@ func (g *gating) fromFiles(ctx context.Context, run *Run, options sarif.Options)
 	if err != nil {
 		return based{}, err
 	}
+	folder, err := os.MkdirTemp("", "knowngood-baseline-")
+	if err != nil {
+		return based{}, err
+	}
+	defer os.RemoveAll(folder)
+	if files, err = run.Config.settle(ctx, files, folder); err != nil {
+		return based{}, err
+	}
 	options.Source = nil // the checkout is not what the baseline was made of
 	scans, err := readScans(ctx, run, files, options)
 	if err != nil {

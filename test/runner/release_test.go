@@ -37,7 +37,7 @@ var program = sync.OnceValues(func() ([]byte, error) {
 func archiveName() string { return "knowngood_0.1.0_linux_" + runtime.GOARCH + ".tar.gz" }
 
 // archived returns the archive of a release.
-func archived(t *testing.T) []byte {
+func archived(t testing.TB) []byte {
 	t.Helper()
 	binary, err := program()
 	if err != nil {
@@ -66,7 +66,7 @@ func archived(t *testing.T) []byte {
 
 // released returns the folder of the Action as a release has it, with the checksums that are
 // committed, and a tool cache that holds the archive, as after an earlier job.
-func released(t *testing.T) (action, tools string) {
+func released(t testing.TB) (action, tools string) {
 	t.Helper()
 	action, tools = t.TempDir(), t.TempDir()
 	copied(t, action)
@@ -86,7 +86,7 @@ func released(t *testing.T) (action, tools string) {
 }
 
 // copied copies the Action's files, without anything to build the program from.
-func copied(t *testing.T, into string) {
+func copied(t testing.TB, into string) {
 	t.Helper()
 	if err := os.CopyFS(filepath.Join(into, "action"), os.DirFS("../../action")); err != nil {
 		t.Fatal(err)

@@ -70,6 +70,9 @@ func TestAPullRequestCannotChooseItsOwnRules(t *testing.T) {
 		"is no configuration":    "{",
 	} {
 		for _, where := range []string{"the checkout has the base", "GitHub alone has the base"} {
+			if where == "GitHub alone has the base" && name != "waives its own finding" {
+				continue // where the bytes come from does not depend on them
+			}
 			t.Run(name+"; "+where, func(t *testing.T) {
 				t.Parallel()
 				s := newShop(t)

@@ -293,9 +293,10 @@ soak_reader() {
   KNOWNGOOD_BENCH=10,100,1024 soaked "readers compared" -run Compare ./pkg/sarif
 }
 
-soak_kills() {
+soak_catalog() { soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket; }
+
+soak_releases() {
   one_cluster
-  soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket
   soaked "kills of whole releases" -run Killed ./test/journey
 }
 

@@ -195,7 +195,10 @@ func (j *Journey) sql(ctx context.Context, statement string) (string, error) {
 // before its first entry.
 func (j *Journey) recorded(ctx context.Context, run string) (string, error) {
 	output, err := j.Knowngood(ctx, "history", "--json", "--app", "shop", "--environment", "demo", "--catalog", j.Catalog(), "--run", run)
-	if err != nil {
+	switch {
+	case err != nil && strings.Contains(err.Error(), "no such record"):
+		return "nothing", nil
+	case err != nil:
 		return "", err
 	}
 	var records []release.Record

@@ -4,11 +4,13 @@ package gitea
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 )
 
@@ -113,15 +115,15 @@ func (s *Server) Comments(t testing.TB, repository string, number int) []Comment
 
 // A Status is one commit status. Gitea calls its state a status.
 type Status struct {
-	ID                         int64
-	Context, Status, TargetURL string
-	Description                string
+	ID                           int64
+	Context, Status, Description string
 }
 
-// Statuses returns all statuses that were ever set of a commit, newest first.
+// Statuses returns all statuses that were ever set of a commit, oldest first.
 func (s *Server) Statuses(t testing.TB, repository, commit string) []Status {
 	t.Helper()
 	var statuses []Status
 	s.must(t, http.MethodGet, "/repos/"+repository+"/commits/"+commit+"/statuses?limit=50", nil, &statuses)
+	slices.SortFunc(statuses, func(a, b Status) int { return cmp.Compare(a.ID, b.ID) }) // Gitea's order is to the second
 	return statuses
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -69,9 +70,15 @@ func (s *Server) NewToken(t testing.TB, scopes string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
 	defer cancel()
 	name := fmt.Sprintf("t%d", time.Now().UnixNano())
-	return strings.TrimSpace(s.do(ctx, t, "admin", "user", "generate-access-token", "--username", s.Login,
-		"--token-name", name, "--scopes", scopes, "--raw"))
+	said := s.do(ctx, t, "admin", "user", "generate-access-token", "--username", s.Login, "--token-name", name, "--scopes", scopes, "--raw")
+	token := tokenForm.FindString(said) // it may log before it says it
+	if token == "" {
+		t.Fatalf("Gitea gives no token: %s", said)
+	}
+	return strings.TrimSpace(token)
 }
+
+var tokenForm = regexp.MustCompile(`(?m)^[0-9a-f]{40}$`)
 
 func freePort(t testing.TB) string {
 	t.Helper()

@@ -250,12 +250,12 @@ gitea() {
 # SOAK names the parts, and KNOWNGOOD_SOAK is how many releases are killed.
 soak() {
   needs_root soak
-  : "${SOAK:=contract product reader kills benchmarks}" "${KNOWNGOOD_SOAK:=100}"
+  : "${SOAK:=contract product reader catalog releases benchmarks}" "${KNOWNGOOD_SOAK:=100}"
   export KNOWNGOOD_SOAK
   for part in $SOAK; do
     case $part in
-      contract | product | reader | kills | benchmarks) ;;
-      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, kills and benchmarks" >&2; exit 2 ;;
+      contract | product | reader | catalog | releases | benchmarks) ;;
+      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, catalog, releases and benchmarks" >&2; exit 2 ;;
     esac
   done
   for part in $SOAK; do

@@ -83,7 +83,7 @@ const (
 	artifactDigest = "record-digest"
 )
 
-// Artifact tells whether a step says what it made in a way that can be signed.
+// isSigned tells whether a step says what it made in a way that can be signed.
 func isSigned(spec step.Spec) bool {
 	found := 0
 	for _, out := range spec.Outputs {

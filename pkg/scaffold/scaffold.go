@@ -125,6 +125,10 @@ spec:
 	}
 	b.WriteString(`    - pipelineTaskName: report-failed-deploy
       serviceAccountName: knowngood-report
+  taskRunTemplate:
+    podTemplate:
+      securityContext:
+        fsGroup: 65532 # lets the Tasks, who are not root, write to the volume
   workspaces:
     - name: source
       persistentVolumeClaim:

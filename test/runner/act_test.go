@@ -58,6 +58,7 @@ type shop struct {
 	artifacts string
 	action    string // the folder of the Action, as of a release or of a checkout
 	tools     string
+	env       []string // of the runner, besides its own
 }
 
 func newShop(t *testing.T) *shop {
@@ -143,6 +144,7 @@ func (s *shop) run(event, workflow string, payload map[string]any) result {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "XDG_CACHE_HOME=" + filepath.Join(home, "cache"),
 		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
 	}
+	command.Env = append(command.Env, s.env...)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	var exit *exec.ExitError

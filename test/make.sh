@@ -246,16 +246,16 @@ gitea() {
 }
 
 # soak runs what takes long, in parts: a real Gitea, two builds of the product, kills by the
-# hundred, and benchmarks. What a part logs is the new test/results/PART.txt once it has passed.
+# hundred, backups, and benchmarks. What a part logs is the new test/results/PART.txt once it has passed.
 # SOAK names the parts, and KNOWNGOOD_SOAK is how many releases are killed.
 soak() {
   needs_root soak
-  : "${SOAK:=contract product reader catalog releases benchmarks}" "${KNOWNGOOD_SOAK:=100}"
+  : "${SOAK:=contract product reader catalog releases backups benchmarks}" "${KNOWNGOOD_SOAK:=100}"
   export KNOWNGOOD_SOAK
   for part in $SOAK; do
     case $part in
-      contract | product | reader | catalog | releases | benchmarks) ;;
-      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, catalog, releases and benchmarks" >&2; exit 2 ;;
+      contract | product | reader | catalog | releases | backups | benchmarks) ;;
+      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, catalog, releases, backups and benchmarks" >&2; exit 2 ;;
     esac
   done
   for part in $SOAK; do
@@ -298,6 +298,20 @@ soak_catalog() { soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket; }
 soak_releases() {
   one_cluster
   soaked "kills of whole releases" -run Killed ./test/journey
+}
+
+# soak_backups kills saves and restores by the hundred, damages every object of a repository, and
+# holds the storage to its contract on a real S3 server.
+soak_backups() {
+  soaked "kills of saves and restores, damage to every object" ./pkg/backup
+  store=$(cache)/store/$(cksum <test/tools/store/go.sum | cut -d' ' -f1)
+  [ -x "$store/versitygw" ] || {
+    echo "building versitygw, once"
+    mkdir -p "$store"
+    go -C test/tools/store build -ldflags "-s -w" -o "$store/" tool
+  }
+  export KNOWNGOOD_TEST_VERSITYGW="$store/versitygw"
+  soaked "the storage on a real S3 server" -run 'Storage' ./pkg/backup
 }
 
 soak_benchmarks() {

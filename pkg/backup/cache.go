@@ -99,6 +99,7 @@ func (p *packs) whole(ctx context.Context, held *pack) ([]byte, error) {
 	if err != nil || found.Length == 0 || found.Length > p.limit {
 		return nil, err
 	}
+	p.makeRoom(found.Length)
 	read := exact{bytes.NewBuffer(make([]byte, 0, found.Length))}
 	if err := p.Storage.GetBlob(ctx, held.id, 0, -1, read); err != nil {
 		return nil, err
@@ -116,6 +117,15 @@ func (p *packs) admit(held *pack, data []byte) {
 		p.used += int64(len(data))
 		p.evict()
 	}
+}
+
+// makeRoom drops packs before another is read, so that both are never in memory.
+func (p *packs) makeRoom(length int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.used += length
+	p.evict()
+	p.used -= length
 }
 
 // evict drops the packs that were used longest ago, and never remembers more than the names

@@ -4,7 +4,6 @@ package backup_test
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -77,17 +76,17 @@ func TestASaveThatIsCutShortIsResumed(t *testing.T) {
 func TestABucketThatFails(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
-	random := rand.New(rand.NewPCG(7, 8))
+	random := dice(t, 4)
 	var failed, cut atomic.Int32
 	var failing atomic.Bool
 	place := s3(t, func(w http.ResponseWriter, r *http.Request, inner http.Handler) bool {
 		mu.Lock()
-		dice := random.IntN(100)
+		roll := random.IntN(100)
 		mu.Unlock()
 		switch {
-		case !failing.Load() || dice >= 8:
+		case !failing.Load() || roll >= 8:
 			return false
-		case dice >= 5 && r.Method == http.MethodGet:
+		case roll >= 5 && r.Method == http.MethodGet:
 			whole := httptest.NewRecorder()
 			inner.ServeHTTP(whole, r)
 			for name, values := range whole.Header() {
@@ -97,7 +96,7 @@ func TestABucketThatFails(t *testing.T) {
 			w.WriteHeader(whole.Code)
 			_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2])
 			cut.Add(1)
-		case dice >= 5:
+		case roll >= 5:
 			return false
 		default:
 			w.WriteHeader(http.StatusServiceUnavailable)

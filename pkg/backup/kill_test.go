@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +25,24 @@ import (
 // child is set in a process that a test starts to be killed; its value is what it does.
 const child = "KNOWNGOOD_TEST_CHILD"
 
-// soak makes the tests that kill and damage run long.
-const soak = "KNOWNGOOD_SOAK"
+// soak makes the tests that kill and damage run long; seed draws other moments and objects.
+const (
+	soak = "KNOWNGOOD_SOAK"
+	seed = "KNOWNGOOD_SOAK_SEED"
+)
+
+// dice are the random numbers of a test: the same for one seed.
+func dice(t *testing.T, stream uint64) *rand.Rand {
+	t.Helper()
+	number := uint64(1)
+	if given := os.Getenv(seed); given != "" {
+		var err error
+		if number, err = strconv.ParseUint(given, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return rand.New(rand.NewPCG(number, stream))
+}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(child) == "" {
@@ -111,7 +128,7 @@ func TestASaveThatIsKilledLosesNothing(t *testing.T) {
 	t.Parallel()
 	place, source := t.TempDir(), t.TempDir()
 	some(t, source, 200, 24<<20)
-	random := rand.New(rand.NewPCG(1, 2))
+	random := dice(t, 1)
 	var acknowledged []string
 	first := open(t, options(t, place))
 	acknowledged = append(acknowledged, save(t, first, source).ID)
@@ -153,7 +170,7 @@ func TestARestoreThatIsKilledIsNeverTakenForWhole(t *testing.T) {
 	r := open(t, options(t, place))
 	made := save(t, r, source)
 	want := fingerprint(t, source)
-	random := rand.New(rand.NewPCG(3, 4))
+	random := dice(t, 2)
 	kills, halves := times(t, 4, 100), 0
 	for range kills {
 		target := filepath.Join(t.TempDir(), "target")
@@ -234,7 +251,7 @@ func TestDamageIsNeverSilent(t *testing.T) {
 			}
 		}
 	}
-	random := rand.New(rand.NewPCG(5, 6))
+	random := dice(t, 3)
 	random.Shuffle(len(cases), func(i, j int) { cases[i], cases[j] = cases[j], cases[i] })
 	n, named := min(times(t, 6, len(cases)), len(cases)), 0
 	for _, one := range cases[:n] {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -40,8 +41,13 @@ type Restored struct {
 	Differences []string `json:"differences,omitempty"`
 }
 
-// cacheBytes is how much of the packs a restore keeps in memory.
-const cacheBytes = 96 << 20
+const (
+	// cacheBytes is how much of the packs a restore keeps in memory.
+	cacheBytes = 64 << 20
+	// heapBytes is from where on the collector works harder while a restore runs: small files
+	// leave more garbage than data.
+	heapBytes = 200 << 20
+)
 
 // Restore puts a backup into a folder, which it makes where there is none. The folder shows
 // the backup whole or not at all: all of it is first put into a folder of its own inside, and
@@ -152,6 +158,10 @@ type openFolder struct {
 func (w *restorer) fill(p *placement) error {
 	w.repository.packs.keep(cacheBytes)
 	defer w.repository.packs.keep(0)
+	if before := debug.SetMemoryLimit(-1); before > heapBytes {
+		debug.SetMemoryLimit(heapBytes)
+		defer debug.SetMemoryLimit(before)
+	}
 	lines, in, err := w.repository.manifestOf(w.ctx, p.target.ID)
 	if err != nil {
 		return err

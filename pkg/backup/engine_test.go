@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/kopia/kopia/fs"
+	"github.com/kopia/kopia/repo/manifest"
+	"github.com/kopia/kopia/snapshot"
+	"github.com/kopia/kopia/snapshot/snapshotfs"
+)
+
+// kopia's own code finds each file of a backup where it says, as far as kopia goes.
+func TestKopiaReadsABackup(t *testing.T) {
+	t.Parallel()
+	source := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(source, "a/b"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Repeat([]byte("content "), 1<<20)
+	if err := os.WriteFile(filepath.Join(source, "a/b/file"), want, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("a", filepath.Join(source, "link")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(t.Context(), Options{
+		Place: t.TempDir(), Password: "a key that only the tests know", App: "shop", Environment: "none",
+		Now: time.Now, Log: slog.New(slog.DiscardHandler), Setup: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close(t.Context())
+	made, err := r.Save(t.Context(), Request{Folder: source, Label: Label{App: "shop", Environment: "none", Volume: "data"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := snapshot.LoadSnapshot(t.Context(), r.kopia, manifest.ID(made.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := snapshotfs.SnapshotRoot(r.kopia, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := snapshotfs.GetNestedEntry(t.Context(), root, []string{"data", "a", "b", "file"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, ok := found.(fs.File)
+	if !ok || found.Mode().Perm() != 0o640 || found.Size() != int64(len(want)) {
+		t.Fatalf("kopia sees %T, %v, %d bytes", found, found.Mode(), found.Size())
+	}
+	reader, err := file.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if got, err := io.ReadAll(reader); err != nil || !slices.Equal(got, want) {
+		t.Errorf("kopia reads %d bytes, %v", len(got), err)
+	}
+	link, err := snapshotfs.GetNestedEntry(t.Context(), root, []string{"data", "link"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if symlink, ok := link.(fs.Symlink); !ok {
+		t.Errorf("kopia sees a %T", link)
+	} else if target, err := symlink.Readlink(t.Context()); err != nil || target != "a" {
+		t.Errorf("the link leads to %q, %v", target, err)
+	}
+}

@@ -250,12 +250,12 @@ gitea() {
 # SOAK names the parts, and KNOWNGOOD_SOAK is how many releases are killed.
 soak() {
   needs_root soak
-  : "${SOAK:=contract product reader catalog releases backups benchmarks}" "${KNOWNGOOD_SOAK:=100}"
+  : "${SOAK:=contract product reader policy fuzz catalog releases backups benchmarks}" "${KNOWNGOOD_SOAK:=100}"
   export KNOWNGOOD_SOAK
   for part in $SOAK; do
     case $part in
-      contract | product | reader | catalog | releases | backups | benchmarks) ;;
-      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, catalog, releases, backups and benchmarks" >&2; exit 2 ;;
+      contract | product | reader | policy | fuzz | catalog | releases | backups | benchmarks) ;;
+      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, policy, fuzz, catalog, releases, backups and benchmarks" >&2; exit 2 ;;
     esac
   done
   for part in $SOAK; do
@@ -286,6 +286,14 @@ soak_contract() {
 }
 
 soak_product() { soaked "two builds from nothing" ./test/product; }
+
+soak_policy() { soaked "each condition of the policy turned" -run Condition ./test/mutate; }
+
+soak_fuzz() {
+  for target in FuzzDecide FuzzCondition FuzzParse; do
+    soaked "$target" -run '^$' -fuzz "^$target\$" -fuzztime 5m ./pkg/policy
+  done
+}
 
 soak_reader() {
   KNOWNGOOD_TEST_SCANNERS=all soaked "what real scanners write" ./test/scanners

@@ -50,6 +50,9 @@ func TestTheNearestOfManyAlikeIsTheSame(t *testing.T) {
 		{"one comes after", []int{10}, []int{12, 99}, []string{
 			"new a.go:99 not in release 1", "unchanged a.go:12 the same fingerprint, at line 10 before",
 		}},
+		{"the earlier one is nearer", []int{10, 30}, []int{12}, []string{
+			"absent a.go:30", "unchanged a.go:12 the same fingerprint, at line 10 before",
+		}},
 		{"the later one is as near", []int{10, 20}, []int{15}, []string{
 			"absent a.go:10", "unchanged a.go:15 the same fingerprint, at line 20 before",
 		}},

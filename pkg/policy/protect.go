@@ -38,15 +38,13 @@ func (r *reader) protect(n ast.Node, p *Policy) {
 		}})
 	}
 	r.mapping(n, "protect", fields...)
-	most := release.Protect("")
+	most := -1
 	for _, risk := range risks() {
-		how := p.protect[risk].how
-		if given[risk] != nil && how != "" && wayRank(how) < wayRank(most) {
-			r.errorf(given[risk], "protect.%s: %s is less than the %s of a lower risk", risk, how, most)
+		how := wayRank(p.protect[risk].how)
+		if how >= 0 && how < most {
+			r.errorf(given[risk], "protect.%s: %s is less than the %s of a lower risk", risk, ways()[how], ways()[most])
 		}
-		if wayRank(how) > wayRank(most) {
-			most = how
-		}
+		most = max(most, how)
 	}
 }
 

@@ -57,9 +57,7 @@ func (d *decider) sum() {
 	out := &d.decision
 	out.Outcome = release.Pass
 	worsen := func(to release.Outcome) {
-		if outcomeRank(to) > outcomeRank(out.Outcome) {
-			out.Outcome = to
-		}
+		out.Outcome = outcomes()[max(outcomeRank(to), outcomeRank(out.Outcome))]
 	}
 	var failing, warning []string
 	for _, p := range d.problems {
@@ -159,9 +157,10 @@ func (d *decider) present() (n int) {
 	return n
 }
 
-func outcomeRank(o release.Outcome) int {
-	return slices.Index([]release.Outcome{release.Pass, release.Warn, release.Fail}, o)
-}
+// outcomes come best first.
+func outcomes() []release.Outcome { return []release.Outcome{release.Pass, release.Warn, release.Fail} }
+
+func outcomeRank(o release.Outcome) int { return slices.Index(outcomes(), o) }
 
 // risk is the worst severity among findings that would ship: those that block, warn or are
 // waived, and those that are allowed for being small. Where a scan is not known to be whole
@@ -176,10 +175,7 @@ func (d *decider) risk() release.Risk {
 }
 
 func worse(a, b release.Risk) release.Risk {
-	if riskRank(b) > riskRank(a) {
-		return b
-	}
-	return a
+	return risks()[max(riskRank(a), riskRank(b))]
 }
 
 func riskOf(s release.Severity) release.Risk {

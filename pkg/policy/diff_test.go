@@ -60,3 +60,18 @@ func TestCompareWithARecord(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// What lies in no scan of its side is not compared, and what nobody looked for is told apart
+// from what is gone.
+func TestCompareAtItsBounds(t *testing.T) {
+	t.Parallel()
+	after := side("b", []string{"r"}, found("r", "1", "x"))
+	for _, scan := range []int{-1, 1} {
+		after.Judgements = append(after.Judgements, release.Judgement{Finding: found("r", fmt.Sprint("in scan", scan), "x"), Scan: scan})
+	}
+	before := side("a", []string{"r", "s"}, found("r", "1", "x"), found("r", "2", "y"), found("r", "3", "z"), found("s", "4", "x"))
+	c := policy.Compare(before, after)
+	if c.Unchanged != 1 || c.New != 0 || c.Absent != 3 || c.Unseen != 1 {
+		t.Errorf("%d unchanged, %d new, %d absent, %d of them unseen", c.Unchanged, c.New, c.Absent, c.Unseen)
+	}
+}

@@ -61,8 +61,8 @@ func pack(p *pending) packed {
 	return packed{
 		rule: p.rule.id, level: p.level, text: p.message.text, uri: p.place.uri, base: p.place.base,
 		snippet: p.snippet, own: p.own, ownName: p.ownName, hash: p.lineHash, content: p.content,
-		ruleIndex: int32(p.rule.index), component: int32(p.rule.component.index), artifact: int32(p.place.index),
-		line: int32(p.region.line), column: int32(p.region.column), endLine: int32(p.region.endLine),
+		ruleIndex: int32(p.rule.index), component: int32(p.rule.component.index), artifact: int32(p.place.index), //nolint:gosec // see above
+		line: int32(p.region.line), column: int32(p.region.column), endLine: int32(p.region.endLine), //nolint:gosec // see above
 		given: p.rule.component.given,
 	}
 }

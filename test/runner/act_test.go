@@ -131,7 +131,7 @@ func (s *shop) run(event, workflow string, payload map[string]any) result {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	command := exec.CommandContext(s.t.Context(), os.Getenv("KNOWNGOOD_TEST_ACT"), event, //nolint:gosec // the person who tests names it
+	command := exec.CommandContext(s.t.Context(), os.Getenv("KNOWNGOOD_TEST_ACT"), event,
 		"--json", "-W", ".github/workflows/"+workflow, "-e", file,
 		"--no-cache-server", "--artifact-server-addr", "127.0.0.1", "-P", "ubuntu-latest=-self-hosted",
 		"-s", "GITHUB_TOKEN="+token,

@@ -16,7 +16,6 @@ import (
 // no more.
 type installation struct {
 	action, temp, tools, path string
-	env                       []string
 }
 
 func newInstallation(t *testing.T) *installation {

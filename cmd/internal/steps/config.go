@@ -123,7 +123,7 @@ func (from ConfigPlace) asOf(ctx context.Context, base release.Commit, checkout 
 
 // fileAt asks the checkout, which costs nothing, then GitHub.
 func (from ConfigPlace) fileAt(ctx context.Context, base release.Commit, checkout *git.Checkout, path string) ([]byte, error) {
-	missed := error(git.ErrNoRepository)
+	missed := git.ErrNoRepository
 	if checkout != nil {
 		data, err := checkout.File(ctx, base, path)
 		if err == nil || errors.Is(err, git.ErrNoFile) || errors.Is(err, git.ErrIrregular) {

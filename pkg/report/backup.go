@@ -33,7 +33,7 @@ func Backups(backups []release.Backup) string {
 			id = id[:12]
 		}
 		if !b.Whole() {
-			id += " incomplete"
+			id += " part"
 		}
 		p.line(backupLine(b.Taken.UTC().Format("2006-01-02 15:04"), Clean(b.Commit.Short()), thousands(int(b.Files)), size(b.Bytes), verifiedWord(b), id))
 	}
@@ -56,7 +56,7 @@ func verifiedWord(b release.Backup) string {
 	case b.Verified.Proved:
 		return "proved"
 	}
-	return "damaged"
+	return "failed"
 }
 
 // Copies returns what a backup step left as text for a terminal or a log.

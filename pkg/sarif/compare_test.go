@@ -63,7 +63,9 @@ func TestCompare(t *testing.T) {
 		}
 		t.Log(table(mb, want, all))
 		read, bare, other := best(all["read"]), best(all["walk"]), best(all["go-sarif"])
-		if mb >= 100 && (read.CPU > 1.15*bare.CPU || other.CPU < 7*read.CPU) {
+		// A process of its own pays for its first touch of memory as well: the steady ratio,
+		// which BenchmarkReaders tells, is lower.
+		if read.CPU > 1.25*bare.CPU || other.CPU < 7*read.CPU {
 			t.Errorf("%d MB: %.2f times the bare walk, go-sarif %.1f times as much", mb, read.CPU/bare.CPU, other.CPU/read.CPU)
 		}
 	}

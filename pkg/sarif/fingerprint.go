@@ -196,7 +196,9 @@ func (r *run) identify(f *release.Finding, path, content string) string {
 		r.scratch = append(append(r.scratch, part...), 0)
 	}
 	sum := sha256.Sum256(r.scratch)
-	return hex.EncodeToString(sum[:16])
+	var text [2 * len(hash{})]byte
+	hex.Encode(text[:], sum[:len(hash{})])
+	return string(text[:])
 }
 
 // number tells findings with the same fingerprint apart by where they stand, not by where

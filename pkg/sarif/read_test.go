@@ -46,6 +46,8 @@ func TestReadKeepsItsLimits(t *testing.T) {
 		{"value above", log(long), Limits{Value: 5000}, "one value is longer than 5000 bytes"},
 		{"passed over value above", `{"x":"` + strings.Repeat("x", 9000) + `","version":"2.1.0","runs":[]}`, Limits{Value: 8000}, "longer than 8000"},
 		{"flows are not one value", log(flows), Limits{Value: 5000}, ""},
+		{"text kept above", log(long), Limits{Kept: 4000}, "more than 4000 bytes of text to keep (limits: kept)"},
+		{"suppressions kept above", log(`{"message":{"text":"m"},"suppressions":[` + strings.TrimSuffix(strings.Repeat("{},", 100), ",") + `]}`), Limits{Kept: 4000}, "limits: kept"},
 		{"members above", log(result), Limits{Members: 1}, "more than"},
 		{"defaults", log(result), Limits{}, ""},
 	} {

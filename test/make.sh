@@ -293,6 +293,9 @@ soak_fuzz() {
   for target in FuzzDecide FuzzCondition FuzzParse; do
     soaked "$target" -run '^$' -fuzz "^$target\$" -fuzztime 5m ./pkg/policy
   done
+  for target in FuzzRead FuzzPath FuzzMask; do
+    soaked "$target" -run '^$' -fuzz "^$target\$" -fuzztime 5m ./pkg/sarif
+  done
 }
 
 soak_reader() {

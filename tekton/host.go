@@ -57,6 +57,16 @@ type Host struct {
 // New returns the face.
 func New(config Config) *Host { return &Host{Config: config, used: map[string]int{}} }
 
+// Begin makes every declared output an empty result: a Pipeline that hands on a result which a
+// Task that succeeded did not write fails as a whole.
+func (h *Host) Begin(outputs []step.Output) error {
+	var errs []error
+	for _, out := range outputs {
+		errs = append(errs, h.write(out.Name, ""))
+	}
+	return errors.Join(errs...)
+}
+
 // Output writes one result, without a trailing newline. A value that would break the limit of
 // all results is left out and told: Tekton would fail the whole TaskRun, whose work is done.
 func (h *Host) Output(name, value string) error {
@@ -83,7 +93,7 @@ func (h *Host) artifact(digest string) error {
 
 func (h *Host) write(name, value string) error {
 	if total := h.count(name, value); total > resultsLimit {
-		delete(h.used, name)
+		h.count(name, "")
 		_, err := fmt.Fprintf(h.Stderr, "result %s is left out: %d bytes make %d in all, and the results of a Task share %d; the record has it\n",
 			name, len(value), total, resultsLimit)
 		return err

@@ -102,6 +102,21 @@ func TestTheFaceKnowsTheVolumeOfTheRecords(t *testing.T) {
 	}
 }
 
+func TestWhatAStepDoesNotSayIsAnEmptyResult(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	host := New(Config{Result: filepath.Join(folder, "run")})
+	if err := host.Begin([]step.Output{{Name: "run"}, {Name: "comment"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Output("run", "r1"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"run": "r1", "comment": ""}, results(t, folder)); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
+}
+
 func TestAResultWithoutAFolderIsAnError(t *testing.T) {
 	t.Parallel()
 	host := New(Config{Result: filepath.Join(t.TempDir(), "none", "run")})

@@ -14,6 +14,7 @@ import (
 	"github.com/knowngood/knowngood/cmd/internal/steps"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/step"
+	"github.com/knowngood/knowngood/tekton"
 )
 
 // add hangs a step into the tree: "rotate prepare" below "rotate".
@@ -183,8 +184,13 @@ func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
 	if err != nil {
 		return err
 	}
-	if person, ok := in.face.(*terminal); ok {
-		person.quiet = asJSON
+	switch face := in.face.(type) {
+	case *terminal:
+		face.quiet = asJSON
+	case *tekton.Host:
+		if err := face.Begin(in.set.Outputs); err != nil {
+			return err
+		}
 	}
 	screen := &screen{out: p.Stderr, renew: isTerminal(p.Stderr)}
 	var result any

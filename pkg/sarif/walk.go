@@ -13,8 +13,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-const recentWords = 256
-
 // A walker goes through one document, value by value. Each of its methods takes exactly one
 // value. Values that decide must have the right kind; those that do not are passed over when
 // they have another one, and counted in odd.
@@ -176,34 +174,6 @@ func (w *walker) word() (string, error) {
 		return "", err
 	}
 	return w.intern(unquoted(value))
-}
-
-// slot is where a word stands among the recent ones, which spares most a look into the map.
-func slot(b []byte) int {
-	if len(b) == 0 {
-		return 0
-	}
-	return (len(b) + int(b[0])*3 + int(b[len(b)/2])*5 + int(b[len(b)-1])*7) % recentWords
-}
-
-func (w *walker) intern(b []byte) (string, error) {
-	if len(b) > maxText {
-		return w.keeping(cut(string(b), maxText))
-	}
-	recent := &w.recent[slot(b)]
-	if *recent == string(b) {
-		return *recent, nil
-	}
-	if s, ok := w.seen[string(b)]; ok {
-		*recent = s
-		return s, nil
-	}
-	s := string(b)
-	*recent = s
-	if len(w.seen) < 1<<16 {
-		w.seen[s] = s
-	}
-	return w.keeping(s)
 }
 
 // number reads a whole number; anything else is -1, and so is one below -1.

@@ -177,3 +177,17 @@ func (l *lines) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 // WithGroup keeps attributes flat: a line is read by people.
 func (l *lines) WithGroup(string) slog.Handler { return l }
+
+// tell prints text for a person as it is: package report made and escaped it.
+func (s *screen) tell(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clear()
+	fmt.Fprintln(s.out, strings.TrimRight(text, "\n"))
+}
+
+func (s *screen) done() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clear()
+}

@@ -106,13 +106,16 @@ modules() {
   done
 }
 
+# packages installs what the tests need of Debian, before anything that takes long.
+packages() { cluster prepare debootstrap shellcheck; }
+
 # one_cluster starts an instance that ends with this script, unless it has.
 one_cluster() {
   [ -z "${instance:-}" ] || return 0
   instance=test-$$
   trap 'cluster down --name "$instance" || :; rm -rf "$scratch"' EXIT
   say "a real cluster"
-  cluster prepare debootstrap
+  packages
   cluster up --name "$instance" "$@"
   kubeconfig=$(cluster kubeconfig --name "$instance")
   export KNOWNGOOD_TEST_KUBECONFIG="$kubeconfig" KNOWNGOOD_TEST_INSTANCE="$instance"
@@ -146,6 +149,7 @@ needs_root() {
 
 test_() {
   needs_root test
+  packages
   quick
   modules
   say "what real scanners write"

@@ -286,6 +286,9 @@ soak_contract() {
   if [ -n "$built" ]; then
     export KNOWNGOOD_TEST_GITEA="$built"
     soaked "reports on a real Gitea" ./test/gitea
+    runner_tools
+    export KNOWNGOOD_TEST_ACT="$tools/act"
+    soaked "the Action on a real Gitea" -run Gitea ./test/runner
   fi
 }
 

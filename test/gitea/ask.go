@@ -87,6 +87,18 @@ func (s *Server) Pull(t testing.TB, repository, branch, path, content string) Pu
 	return Pull{Number: pull.Number, Head: pull.Head.SHA}
 }
 
+// Commit returns the commit of a branch.
+func (s *Server) Commit(t testing.TB, repository, branch string) string {
+	t.Helper()
+	var found struct {
+		Commit struct {
+			ID string `json:"id"`
+		} `json:"commit"`
+	}
+	s.must(t, http.MethodGet, "/repos/"+repository+"/branches/"+branch, nil, &found)
+	return found.Commit.ID
+}
+
 // Squash merges a pull request as one new commit, and returns that.
 func (s *Server) Squash(t testing.TB, repository string, number int) string {
 	t.Helper()

@@ -55,6 +55,8 @@ type shop struct {
 	dir       string
 	github    *github.Server
 	api       string
+	name      string // of the repository
+	token     string // of the job
 	artifacts string
 	action    string // the folder of the Action, as of a release or of a checkout
 	tools     string
@@ -67,7 +69,7 @@ func newShop(t *testing.T) *shop {
 	if act == "" {
 		t.Skip("needs a runner of GitHub Actions: KNOWNGOOD_TEST_ACT names the program of nektos/act")
 	}
-	s := &shop{t: t, dir: t.TempDir(), github: &github.Server{}, artifacts: t.TempDir()}
+	s := &shop{t: t, dir: t.TempDir(), github: &github.Server{}, name: repository, token: token, artifacts: t.TempDir()}
 	s.action, s.tools = released(t)
 	server := httptest.NewServer(s.github)
 	t.Cleanup(server.Close)
@@ -134,7 +136,7 @@ func (s *shop) run(event, workflow string, payload map[string]any) result {
 	command := exec.CommandContext(s.t.Context(), os.Getenv("KNOWNGOOD_TEST_ACT"), event,
 		"--json", "-W", ".github/workflows/"+workflow, "-e", file,
 		"--no-cache-server", "--artifact-server-addr", "127.0.0.1", "-P", "ubuntu-latest=-self-hosted",
-		"-s", "GITHUB_TOKEN="+token,
+		"-s", "GITHUB_TOKEN="+s.token,
 		"--env", "GITHUB_API_URL="+s.api, "--env", "STANDIN_ARTIFACTS="+s.artifacts,
 		"--local-repository", "knowngood/knowngood@"+pinned+"="+s.action,
 		"--local-repository", "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02="+standin+"/upload-artifact",

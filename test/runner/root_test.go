@@ -14,7 +14,7 @@ import (
 func TestAReleaseRunsItsDeployScript(t *testing.T) {
 	t.Parallel()
 	finding := func(s *shop) { s.write("scans/clean.sarif", s.git("show", "HEAD:scans/gosec.sarif")) }
-	failing := func(s *shop) { s.write("deploy.sh", "echo \"deploying\"\nfalse\necho \"deployed all the same\"\n") }
+	failing := func(s *shop) { s.write("deploy.sh", "echo deploying\nexit 1\n") }
 	for _, test := range []struct {
 		name       string
 		prepare    func(*shop)

@@ -168,7 +168,11 @@ func scans(d *release.Decision, most int) block {
 	title := count(len(d.Scans), "scan")
 	open := "<details><summary>" + title + "</summary>\n\n"
 	b := table(open, "| tool | findings | rules | scan | file |\n|:--|--:|--:|:--|:--|\n", rankScans, most, 5)
-	b.close = "\n" + "Policy: " + prose(d.Policy, pathLength) + "\n\n</details>\n\n"
+	b.close = "\nPolicy: " + prose(d.Policy, pathLength)
+	if d.Baseline != "" {
+		b.close += " · compared with " + prose(d.Baseline, pathLength)
+	}
+	b.close += "\n\n</details>\n\n"
 	for _, s := range d.Scans {
 		rules := "not listed"
 		if len(s.Rules) > 0 {

@@ -40,6 +40,9 @@ func (p *page) decision(d *release.Decision, options Options) {
 		}
 	}
 	p.field("  policy", Clean(d.Policy))
+	if d.Baseline != "" {
+		p.field("  compared with", Clean(d.Baseline))
+	}
 }
 
 // Widths of the table of findings, in columns: how bad, where, which rule.

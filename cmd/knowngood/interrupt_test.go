@@ -119,7 +119,7 @@ func TestInterruptedDeploy(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, said := p.interrupt(t, "deploying", "release", "--sarif", "scan.sarif", "--skip", "snapshot", "--skip", "rotate",
-		"--", "sh", "-c", "trap 'echo told; exit 9' TERM; (trap 'echo child told; exit 9' TERM; sleep 600 & wait) & echo deploying; wait; wait")
+		"--", "sh", "-c", "trap 'echo told; exit 9' TERM; (trap 'echo child told; exit 9' TERM; sleep 600 & echo deploying; wait) & wait; wait")
 	for _, text := range []string{"told", "child told", "context canceled"} {
 		if status != 130 || !strings.Contains(said, text) {
 			t.Errorf("exit status %d, want 130 with %q:\n%s", status, text, said)

@@ -96,6 +96,22 @@ func (r *rotation) account(t *testing.T, name string, without grant) string {
 	return r.Account(t, name, but(r.within, without), but(r.whole, without))
 }
 
+// settle waits until no restart goes on.
+func (r *rotation) settle(t *testing.T) {
+	t.Helper()
+	survey, err := rollout.Take(t.Context(), r.Cluster.Cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	using, err := survey.Consumers(t.Context(), "web-tls")
+	if err != nil || len(using.Workloads) != 1 {
+		t.Fatalf("workloads with web-tls: %v, %v", using.Workloads, err)
+	}
+	if err := rollout.Settle(t.Context(), r.Cluster.Cluster, using.Workloads[0], "", 2*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // each runs a step with all that its Task's RBAC grants, and then without each grant, which the
 // error names unless it is spared.
 func (r *rotation) each(t *testing.T, id string, try func(t *testing.T, kubeconfig string) error) {
@@ -147,7 +163,9 @@ func TestRotateNeedsWhatItsTaskIsGranted(t *testing.T) {
 	})
 	r.each(t, "rotate-prove", func(t *testing.T, kubeconfig string) error {
 		t.Helper()
-		// What is served is stale at first, so that every try has to act.
+		// What is served is stale at first, so that every try has to act. A restart of the try
+		// before may still go on, and its pods would begin with the certificate made here.
+		r.settle(t)
 		if _, err := rotate.Prepare(t.Context(), r.Cluster.Cluster, rotate.Request{When: cert.Always, Timeout: time.Minute}); err != nil {
 			t.Fatal(err)
 		}

@@ -63,9 +63,12 @@ func TestCompare(t *testing.T) {
 		}
 		t.Log(table(mb, want, all))
 		read, bare, other := best(all["read"]), best(all["walk"]), best(all["go-sarif"])
-		// A process of its own pays for its first touch of memory as well: the steady ratio,
-		// which BenchmarkReaders tells, is lower.
-		if read.CPU > 1.25*bare.CPU || other.CPU < 7*read.CPU {
+		// The aim is 1.15 times the bare walk. A file of 10 MB is over in 25 ms, and misses it.
+		most := 1.15
+		if mb < 100 {
+			most = 1.25
+		}
+		if read.CPU > most*bare.CPU || other.CPU < 7*read.CPU {
 			t.Errorf("%d MB: %.2f times the bare walk, go-sarif %.1f times as much", mb, read.CPU/bare.CPU, other.CPU/read.CPU)
 		}
 	}

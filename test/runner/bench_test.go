@@ -25,7 +25,7 @@ func BenchmarkOverhead(b *testing.B) {
 	fake.AddCommits(repository, strings.Repeat("b", 40))
 	server := httptest.NewServer(fake)
 	b.Cleanup(server.Close)
-	action, tools := released(b)
+	action, tools := Release(b)
 	folder := b.TempDir()
 	event := `{"pull_request":{"number":7,"head":{"sha":"` + head + `"},"base":{"sha":"` + strings.Repeat("b", 40) + `"}}}`
 	if err := os.WriteFile(filepath.Join(folder, "event.json"), []byte(event), 0o600); err != nil {

@@ -38,12 +38,13 @@ func (s *shop) vendored() {
 			s.t.Fatal(err)
 		}
 	}
+	s.env = map[string]string{}
 	for _, variable := range []string{"GOCACHE", "GOMODCACHE"} {
 		value, err := exec.CommandContext(s.t.Context(), "go", "env", variable).Output()
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		s.env = append(s.env, variable+"="+strings.TrimSpace(string(value)))
+		s.env[variable] = strings.TrimSpace(string(value))
 	}
 	s.commit("vendored")
 }
@@ -54,8 +55,8 @@ func TestTheActionOfACheckoutIsBuiltFromSource(t *testing.T) {
 	s.vendored()
 	base, head := s.change(func() { s.write("store.go", "package store // changed\n") })
 	got := s.run("pull_request", "pull-request.yml", pullRequest(head, base))
-	got.check(t, map[string]string{"gate": "failure", "report": "success", "clean-up": "success"}, map[string]string{"gate.decision": "fail", "after.decision": "fail"})
-	if !strings.Contains(got.log, "building knowngood from source") {
+	got.Check(t, map[string]string{"gate": "failure", "report": "success", "clean-up": "success"}, map[string]string{"gate.decision": "fail", "after.decision": "fail"})
+	if !strings.Contains(got.Log, "building knowngood from source") {
 		t.Error("the log does not say that it was built")
 	}
 	if comments := s.github.Comments(repository, 7); len(comments) != 1 {

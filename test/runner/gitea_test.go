@@ -20,7 +20,7 @@ func TestTheActionReportsOnAGitea(t *testing.T) {
 	pull := server.Pull(t, s.name, "change", "internal/store.go", "package store\nvar query = \"\"\n")
 
 	closed := s.run("pull_request", "pull-request.yml", s.numbered(pull, base))
-	closed.check(t, map[string]string{"gate": "failure", "report": "success"}, map[string]string{"gate.decision": "fail"})
+	closed.Check(t, map[string]string{"gate": "failure", "report": "success"}, map[string]string{"gate.decision": "fail"})
 	first := server.Comments(t, s.name, pull.Number)
 	if len(first) != 1 || !strings.Contains(first[0].Body, "must not ship") {
 		t.Fatalf("comments: %+v", first)
@@ -29,7 +29,7 @@ func TestTheActionReportsOnAGitea(t *testing.T) {
 	s.write("scans/gosec.sarif", s.git("show", "HEAD:scans/clean.sarif"))
 	s.commit("mended")
 	open := s.run("pull_request", "pull-request.yml", s.numbered(pull, base))
-	open.check(t, map[string]string{"gate": "success", "report": "success"}, map[string]string{"gate.decision": "pass"})
+	open.Check(t, map[string]string{"gate": "success", "report": "success"}, map[string]string{"gate.decision": "pass"})
 	second := server.Comments(t, s.name, pull.Number)
 	if len(second) != 1 || second[0].ID != first[0].ID || !strings.Contains(second[0].Body, "may ship") {
 		t.Errorf("comments: %+v, want the first one with the second run", second)

@@ -21,7 +21,7 @@ type installation struct {
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
 	i := &installation{temp: t.TempDir(), path: t.TempDir()}
-	i.action, i.tools = released(t)
+	i.action, i.tools = Release(t)
 	for _, tool := range []string{
 		"sh", "curl", "tar", "gzip", "sha256sum", "mkdir", "mv", "rm", "grep", "uname", "dirname", "tr",
 	} {

@@ -37,9 +37,9 @@ func TestAReleaseRunsItsDeployScript(t *testing.T) {
 			got := s.run("push", "release.yml", object{
 				"ref": "refs/heads/main", "after": pushed, "head_commit": object{"id": pushed, "tree_id": s.git("rev-parse", "HEAD^{tree}")},
 			})
-			got.check(t, map[string]string{"release": test.step, "after": "success"},
+			got.Check(t, map[string]string{"release": test.step, "after": "success"},
 				map[string]string{"release.decision": test.decision, "after.decision": test.decision})
-			if !strings.Contains(got.log, test.said) || strings.Contains(got.log, test.kept) {
+			if !strings.Contains(got.Log, test.said) || strings.Contains(got.Log, test.kept) {
 				t.Errorf("the log: %q must be in it, %q must not", test.said, test.kept)
 			}
 			comments := s.github.Comments(repository, 7)

@@ -37,21 +37,21 @@ func TestAPullRequestIsJudgedAndTold(t *testing.T) {
 	s := newShop(t)
 	base, head := s.change(func() { s.write("store.go", "package store // changed\n") })
 	got := s.run("pull_request", "pull-request.yml", pullRequest(head, base))
-	got.check(t, map[string]string{"gate": "failure", "report": "success", "after": "success", "clean-up": "success"}, map[string]string{
+	got.Check(t, map[string]string{"gate": "failure", "report": "success", "after": "success", "clean-up": "success"}, map[string]string{
 		"gate.decision": "fail", "gate.risk": "high", "gate.findings": "1", "gate.blocking": "1", "gate.run": "1.1",
 		"after.decision": "fail", // a later step sees the outputs of the one that failed
 	})
 	comments := s.github.Comments(repository, 7)
-	if len(comments) != 1 || !strings.Contains(comments[0].Body, head[:12]) || got.outputs["report.comment"] == "" {
+	if len(comments) != 1 || !strings.Contains(comments[0].Body, head[:12]) || got.Outputs["report.comment"] == "" {
 		t.Errorf("comments: %+v", comments)
 	}
 	if statuses := s.github.Statuses(repository, head); len(statuses) == 0 || statuses[0].State != "failure" {
 		t.Errorf("statuses of the head: %+v", statuses)
 	}
-	if !strings.Contains(got.summary, "must not ship") || len(got.marks) == 0 || !strings.HasPrefix(got.marks[0], "error: the gate is closed") {
-		t.Errorf("summary %.200q, annotations %q", got.summary, got.marks)
+	if !strings.Contains(got.Summary, "must not ship") || len(got.Marks) == 0 || !strings.HasPrefix(got.Marks[0], "error: the gate is closed") {
+		t.Errorf("summary %.200q, annotations %q", got.Summary, got.Marks)
 	}
-	if strings.Contains(got.log, token) {
+	if strings.Contains(got.Log, token) {
 		t.Error("the log tells the token")
 	}
 	if left, err := filepath.Glob(s.artifacts + "/knowngood/*"); err != nil || len(left) != 1 {
@@ -81,9 +81,9 @@ func TestAPullRequestCannotChooseItsOwnRules(t *testing.T) {
 					s.forget(base)
 				}
 				got := s.run("pull_request", "pull-request.yml", pullRequest(head, base))
-				got.check(t, map[string]string{"gate": "failure", "report": "success"}, map[string]string{"gate.decision": "fail", "gate.blocking": "1"})
-				if !strings.Contains(strings.Join(got.marks, "\n"), "changes to the configuration take effect after the merge") {
-					t.Errorf("annotations: %q", got.marks)
+				got.Check(t, map[string]string{"gate": "failure", "report": "success"}, map[string]string{"gate.decision": "fail", "gate.blocking": "1"})
+				if !strings.Contains(strings.Join(got.Marks, "\n"), "changes to the configuration take effect after the merge") {
+					t.Errorf("annotations: %q", got.Marks)
 				}
 				comments := s.github.Comments(repository, 7)
 				if len(comments) != 1 || !strings.Contains(comments[0].Body, "effective after the merge") {
@@ -117,9 +117,9 @@ func TestNoBaseNoDecision(t *testing.T) {
 	s := newShop(t)
 	_, head := s.change(func() { s.write("store.go", "package store // changed\n") })
 	got := s.run("pull_request", "pull-request.yml", pullRequest(head, strings.Repeat("d", 40)))
-	got.check(t, map[string]string{"gate": "failure"}, map[string]string{"gate.decision": "", "after.decision": ""})
-	if !strings.Contains(strings.Join(got.marks, "\n"), "configuration of the base") {
-		t.Errorf("annotations: %q", got.marks)
+	got.Check(t, map[string]string{"gate": "failure"}, map[string]string{"gate.decision": "", "after.decision": ""})
+	if !strings.Contains(strings.Join(got.Marks, "\n"), "configuration of the base") {
+		t.Errorf("annotations: %q", got.Marks)
 	}
 }
 
@@ -135,10 +135,10 @@ func TestADeployAfterASquashIsToldOnThePullRequest(t *testing.T) {
 	got := s.run("push", "deploy.yml", object{
 		"ref": "refs/heads/main", "after": merged, "head_commit": object{"id": merged, "tree_id": tree},
 	})
-	got.check(t, map[string]string{
+	got.Check(t, map[string]string{
 		"setup": "success", "gate": "success", "start": "success", "deploy": "success", "finish": "success", "history": "success", "report": "success",
 	}, map[string]string{"gate.decision": "pass", "setup.version": "dev"})
-	if !strings.Contains(got.log, "deployed "+merged) {
+	if !strings.Contains(got.Log, "deployed "+merged) {
 		t.Error("the deploy has not run")
 	}
 	comments := s.github.Comments(repository, 7)
@@ -163,7 +163,7 @@ func TestDispatchAndScheduleAreAboutTheBranch(t *testing.T) {
 			commit := s.git("rev-parse", "HEAD")
 			s.github.AddCommits(repository, commit)
 			got := s.run(event, "deploy.yml", payload)
-			got.check(t, map[string]string{"gate": "success", "finish": "success", "report": "success"}, map[string]string{"gate.decision": "pass"})
+			got.Check(t, map[string]string{"gate": "success", "finish": "success", "report": "success"}, map[string]string{"gate.decision": "pass"})
 			if statuses := s.github.Statuses(repository, commit); len(statuses) == 0 {
 				t.Error("the branch's commit has no status")
 			}
@@ -180,7 +180,7 @@ func TestAMergeQueueIsJudgedByItsBase(t *testing.T) {
 	head := s.commit("queued")
 	s.github.AddCommits(repository, head, base)
 	got := s.run("merge_group", "merge-queue.yml", object{"merge_group": object{"head_sha": head, "base_sha": base}})
-	got.check(t, map[string]string{"gate": "failure", "report": "success"}, map[string]string{"gate.decision": "fail"})
+	got.Check(t, map[string]string{"gate": "failure", "report": "success"}, map[string]string{"gate.decision": "fail"})
 	if statuses := s.github.Statuses(repository, head); len(statuses) == 0 || statuses[0].State != "failure" {
 		t.Errorf("statuses: %+v", statuses)
 	}
@@ -205,15 +205,15 @@ func TestAForkIsToldByASecondRun(t *testing.T) {
 	s.github.AddPull(repository, github.Pull{Number: 7, Head: head, Base: "main", HeadRepository: "mallory/shop"})
 	s.readonly()
 	first := s.run("pull_request", "pull-request.yml", pullRequest(head, base))
-	first.check(t, map[string]string{"gate": "failure", "report": "success"}, map[string]string{"gate.decision": "fail"})
-	if len(s.github.Comments(repository, 7)) != 0 || !strings.Contains(first.summary, "must not ship") {
-		t.Fatalf("summary %.300q", first.summary)
+	first.Check(t, map[string]string{"gate": "failure", "report": "success"}, map[string]string{"gate.decision": "fail"})
+	if len(s.github.Comments(repository, 7)) != 0 || !strings.Contains(first.Summary, "must not ship") {
+		t.Fatalf("summary %.300q", first.Summary)
 	}
 	s.github.AddToken(token, github.Token{Login: bot, App: true, Scopes: github.Everything()})
 	s.git("checkout", "-q", "main")
 	s.hosted(base)
 	second := s.run("workflow_run", "pull-request-report.yml", s.followed(head))
-	second.check(t, map[string]string{"report": "success"}, nil)
+	second.Check(t, map[string]string{"report": "success"}, nil)
 	comments := s.github.Comments(repository, 7)
 	if len(comments) != 1 || !strings.Contains(comments[0].Body, "not verified") {
 		t.Errorf("comments: %+v", comments)
@@ -272,7 +272,7 @@ func TestAHostileArtifactIsToldNowhere(t *testing.T) {
 			s.git("checkout", "-q", "main")
 			s.hosted(s.git("rev-parse", "main"))
 			got := s.run("workflow_run", "pull-request-report.yml", s.followed(head))
-			if len(got.marks) == 0 {
+			if len(got.Marks) == 0 {
 				t.Error("nobody is told why")
 			}
 			if comments := s.github.Comments(repository, 7); len(comments) != 0 {

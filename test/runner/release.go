@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// program is the program, built once for all tests of the package.
+// program is the program, built once for all tests of a package. Test packages lie beside this one.
 var program = sync.OnceValues(func() ([]byte, error) {
 	folder, err := os.MkdirTemp("", "knowngood-runner-")
 	if err != nil {
@@ -64,9 +64,9 @@ func archived(t testing.TB) []byte {
 	return data.Bytes()
 }
 
-// released returns the folder of the Action as a release has it, with the checksums that are
+// Release returns the folder of the Action as a release has it, with the checksums that are
 // committed, and a tool cache that holds the archive, as after an earlier job.
-func released(t testing.TB) (action, tools string) {
+func Release(t testing.TB) (action, tools string) {
 	t.Helper()
 	action, tools = t.TempDir(), t.TempDir()
 	copied(t, action)

@@ -66,6 +66,8 @@ type Entry struct {
 	Deploy     *Deploy     `json:"deploy,omitempty"`
 	Report     *Report     `json:"report,omitempty"`
 
+	Restoration *Restoration `json:"restoration,omitempty"`
+
 	// Version of the program. CPUSeconds is its own work in this step, without waiting and
 	// without the commands that it ran; PeakBytes its largest resident size so far.
 	Version    string  `json:"version,omitempty"`

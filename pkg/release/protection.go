@@ -98,4 +98,6 @@ type Protection struct {
 	// Notes say what a person should know of what was done, e.g. why a consistency is not
 	// proved, or that a class deletes the data with the VolumeSnapshot.
 	Notes []string `json:"notes,omitempty"`
+	// Manifests are the objects beside the data; nil where they were not kept.
+	Manifests *Manifests `json:"manifests,omitempty"`
 }

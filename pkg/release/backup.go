@@ -31,6 +31,15 @@ type Backup struct {
 
 	// Verified is the newest test restore; nil when there was none.
 	Verified *Verification `json:"verified,omitempty"`
+	// Hold keeps the backup whatever the rules of retention say; nil when nobody holds it.
+	Hold *Hold `json:"hold,omitempty"`
+}
+
+// A Hold is why a backup stays.
+type Hold struct {
+	At     time.Time `json:"at"`
+	Owner  string    `json:"owner"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // Whole tells whether the backup lacks nothing.

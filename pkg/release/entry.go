@@ -62,6 +62,7 @@ type Entry struct {
 	Decision   *Decision   `json:"decision,omitempty"`
 	Protection *Protection `json:"protection,omitempty"`
 	Copies     *Copies     `json:"copies,omitempty"`
+	Pruned     *Pruned     `json:"pruned,omitempty"`
 	TLS        *TLS        `json:"tls,omitempty"`
 	Deploy     *Deploy     `json:"deploy,omitempty"`
 	Report     *Report     `json:"report,omitempty"`

@@ -49,6 +49,8 @@ func (s story) row(id string) row {
 		r.words = protectionWords(e)
 	case e.Copies != nil:
 		r.words = copiesWords(e.Copies)
+	case e.Pruned != nil:
+		r.words = prunedWords(e.Pruned)
 	case e.TLS != nil:
 		r.words = rotationWords(id, e)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/knowngood/knowngood/cmd/internal/steps"
 	"github.com/knowngood/knowngood/pkg/git"
 	"github.com/knowngood/knowngood/pkg/step"
+	"github.com/knowngood/knowngood/pkg/work"
 	"github.com/knowngood/knowngood/tekton"
 )
 
@@ -31,6 +32,8 @@ type face interface {
 func (p Program) face(env map[string]string) face {
 	getenv := func(name string) string { return env[name] }
 	switch {
+	case env[work.ResultVariable] != "":
+		return &worker{path: env[work.ResultVariable]}
 	case env["GITHUB_ACTIONS"] == "true" && env["GITHUB_OUTPUT"] != "":
 		return action.New(action.Config{Getenv: getenv, Stdout: p.Stderr, HTTP: http.DefaultClient})
 	case env[tekton.ResultVariable] != "":

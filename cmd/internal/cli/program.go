@@ -49,13 +49,19 @@ func (p Program) Main(ctx context.Context, args []string) fault.Status {
 	root := p.root(face, env) //nolint:contextcheck // commands take the context from cobra
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return fault.Done
-	}
-	if ctx.Err() != nil && fault.StatusOf(err) == fault.Failed {
+	if ctx.Err() != nil && err != nil && fault.StatusOf(err) == fault.Failed {
 		err = fault.Exit(fault.Cancelled, err)
 	}
-	p.printError(face, err)
+	if err != nil {
+		p.printError(face, err)
+	}
+	if worker, ok := face.(*worker); ok {
+		status, untold := worker.end(err)
+		if untold != nil {
+			p.printError(face, untold)
+		}
+		return status
+	}
 	return fault.StatusOf(err)
 }
 
@@ -144,6 +150,9 @@ func (p Program) printError(face face, err error) {
 
 // logger returns the logger for the face; terminal output renews a line while waiting.
 func (p Program) logger(screen *screen, face face, verbose bool) *slog.Logger {
+	if _, ok := face.(*worker); ok {
+		return workerLog(p.Stderr, verbose)
+	}
 	level := slog.LevelInfo
 	if verbose {
 		level = slog.LevelDebug

@@ -31,6 +31,7 @@ func (p Program) add(root *cobra.Command, one steps.Step, face face, env map[str
 		Long:    longHelp(set),
 		Example: indent(set.Example),
 		Args:    wordsAllowed(set),
+		Hidden:  len(set.Faces) == 0, // for Jobs of our own
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.run(cmd, args, invocation{one, set, face, env, &landing{}})
 		},
@@ -47,7 +48,7 @@ func group(parent *cobra.Command, word string) *cobra.Command {
 		}
 	}
 	child := &cobra.Command{
-		Use: word, Short: groupSummary(word), Args: noArgs,
+		Use: word, Short: groupSummary(word), Args: noArgs, Hidden: word == "work",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	parent.AddCommand(child)
@@ -60,6 +61,7 @@ func groupSummary(word string) string {
 		"deploy": "Say in the record when a deploy began and how it ended.",
 		"backup": "Keep folders in a repository, and prove that they come back.",
 		"key":    "Make, change and show the key of a repository.",
+		"work":   "What Jobs of knowngood's own run in a cluster.",
 	}
 	if summary, ok := summaries[word]; ok {
 		return summary
@@ -160,6 +162,10 @@ func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
 	}
 	err = in.step.Run(cmd.Context(), run)
 	screen.done()
+	if worker, ok := in.face.(*worker); ok {
+		worker.result = result
+		return err
+	}
 	if asJSON && result != nil {
 		encoder := json.NewEncoder(p.Stdout)
 		encoder.SetIndent("", "  ")

@@ -23,5 +23,6 @@ func All() []Step {
 		&KeyInit{},
 		&KeyRotate{},
 		&KeyShow{},
+		&WorkSave{},
 	}
 }

@@ -72,16 +72,10 @@ func serveImages(t *testing.T, program, network string) string {
 	return strings.TrimSpace(address) + "/demo"
 }
 
-// TestAnExistingCluster opens a shop on a cluster that is there already, after asking.
+// TestAnExistingCluster runs the demonstration on a cluster that is there already, after asking.
 func TestAnExistingCluster(t *testing.T) {
 	settings, registry := elsewhere(t)
-	namespaces := func() string {
-		output, err := exec.CommandContext(t.Context(), "kubectl", "get", "namespaces", "--output=name").Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(output)
-	}
+	namespaces := func() string { return kubectl(t, "get", "namespaces", "--output=name") }
 	var said strings.Builder
 	asked := settings
 	asked.Out = &said
@@ -96,40 +90,41 @@ func TestAnExistingCluster(t *testing.T) {
 	}
 
 	// Somebody else's namespace of that name is left alone.
-	if output, err := exec.CommandContext(t.Context(), "kubectl", "create", "namespace", "knowngood-demo").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
+	kubectl(t, "create", "namespace", "knowngood-demo")
 	if err := asked.Existing(t.Context(), registry, strings.NewReader("yes\n"), false); err == nil || !strings.Contains(err.Error(), "is not of a demonstration") {
 		t.Errorf("Existing() = %v where the namespace is somebody else's", err)
 	}
-	if output, err := exec.CommandContext(t.Context(), "kubectl", "label", "namespace", "knowngood-demo", "app.kubernetes.io/managed-by="+manager).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
+	kubectl(t, "label", "namespace", "knowngood-demo", "app.kubernetes.io/managed-by="+manager)
 
-	if err := settings.Existing(t.Context(), registry, strings.NewReader("yes\n"), false); err != nil {
-		t.Fatal(err)
+	said.Reset()
+	demo := exec.CommandContext(t.Context(), "test/make.sh", "demo")
+	demo.Dir, demo.Env = settings.Root, append(os.Environ(), "CLUSTER=existing", "IMAGE_REGISTRY="+registry)
+	demo.Stdin, demo.Stdout, demo.Stderr = strings.NewReader("yes\n"), &said, t.Output()
+	if err := demo.Run(); err != nil {
+		t.Fatalf("%v:\n%s", err, &said)
 	}
-	j, err := Begin(t.Context(), settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := j.Close(); err != nil {
-			t.Error(err)
+	for _, want := range []string{"exit status 0", "exit status 1", "Touched in the cluster: nothing", "0 failures"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, &said)
 		}
-	})
-	images, err := j.Kubernetes(t.Context(), "get", "pods", "--output", `jsonpath={range .items[*]}{.status.containerStatuses[0].imageID}{"\n"}{end}`)
-	if err != nil {
-		t.Fatal(err)
 	}
+	images := kubectl(t, "--namespace", "knowngood-demo", "get", "pods", "--output", `jsonpath={range .items[*]}{.status.containerStatuses[0].imageID}{"\n"}{end}`)
 	for image := range strings.Lines(images) {
 		if !strings.HasPrefix(image, registry+"/") {
 			t.Errorf("a pod runs %s, which does not come from %s", image, registry)
 		}
 	}
-	if _, err := j.Kubernetes(t.Context(), "delete", "namespace", "knowngood-demo", "--wait=false"); err != nil {
-		t.Error(err)
+	kubectl(t, "delete", "namespace", "knowngood-demo", "--wait=false")
+}
+
+// kubectl asks the current context.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), "kubectl", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("kubectl %s: %v: %s", args[0], err, output)
 	}
+	return string(output)
 }
 
 func TestAnExistingClusterNeedsARegistry(t *testing.T) {

@@ -41,6 +41,7 @@ const freeWithin = 30 * time.Second
 // it started. Each time the database is free within seconds and takes writes, and what the record
 // holds can be read; every fifth time, and at the end, the next release ships.
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	kills, number := sampleKills, uint64(1)
 	if given := os.Getenv(soak); given != "" {
 		kills = soakKills

@@ -45,11 +45,11 @@ func (p page) timeline(result journey.Result) {
 func about(e release.Entry) string {
 	switch {
 	case e.Decision != nil:
-		return fmt.Sprintf("%s, risk %s, %d findings", e.Decision.Outcome, e.Decision.Risk, len(e.Decision.Judgements))
+		return fmt.Sprintf("%s, risk %s, %s", e.Decision.Outcome, e.Decision.Risk, several(len(e.Decision.Judgements), "finding"))
 	case e.Protection != nil:
-		return fmt.Sprintf("%d snapshots ready, held %.2f s", len(e.Protection.Snapshots), e.Protection.FrozenSeconds)
+		return fmt.Sprintf("%s ready, held %.2f s", several(len(e.Protection.Snapshots), "snapshot"), e.Protection.FrozenSeconds)
 	case e.TLS != nil && e.Step == "rotate-prepare":
-		return fmt.Sprintf("%d certificates renewed", renewed(e.TLS))
+		return several(renewed(e.TLS), "certificate") + " renewed"
 	case e.TLS != nil:
 		return proofs(e.TLS)
 	case e.Deploy != nil && e.State != release.Started:
@@ -59,6 +59,14 @@ func about(e release.Entry) string {
 	default:
 		return string(e.State)
 	}
+}
+
+// several counts things.
+func several(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func renewed(tls *release.TLS) int {

@@ -181,6 +181,8 @@ checked() {
   "$@" || failed="$failed${failed:+, }$name"
 }
 
+inside() { (cd "$1" && shift && "$@"); }
+
 formatted() {
   unformatted=$(git ls-files '*.go' | xargs "$tools/gofumpt" -l) || return
   [ -z "$unformatted" ] || { echo "not formatted: $unformatted"; return 1; }
@@ -191,6 +193,9 @@ lint() {
   failed=
   checked "formatting" formatted
   checked "golangci-lint" "$tools/golangci-lint" run ./...
+  for module in test/image test/shop test/cluster; do
+    checked "golangci-lint, $module" inside "$module" "$tools/golangci-lint" run ./...
+  done
   checked "linker" go run ./test/lint linker
   checked "lint's own tests" env KNOWNGOOD_TEST_LINTERS="$tools" go test -count=1 ./test/lint
   checked "known vulnerabilities" go run ./test/lint vulnerabilities "$tools/govulncheck"

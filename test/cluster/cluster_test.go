@@ -114,7 +114,7 @@ func portForward(c cluster) {
 		c.t.Fatal(err)
 	}
 	address := strings.Fields(line)[2]
-	response, err := http.Get("http://" + address + "/") //nolint:noctx // a test with a deadline
+	response, err := http.Get("http://" + address + "/")
 	if err != nil {
 		c.t.Fatal(err)
 	}

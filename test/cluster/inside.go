@@ -80,7 +80,7 @@ func forward(listener net.Listener, to string) error {
 
 func join(caller net.Conn, to string) {
 	defer func() { _ = caller.Close() }()
-	peer, err := net.Dial("tcp", to) //nolint:noctx // refused or connected at once: it is this machine
+	peer, err := net.Dial("tcp", to) // refused or connected at once: it is this machine
 	if err != nil {
 		return // the caller sees a connection that ends, as from an API server that is down
 	}

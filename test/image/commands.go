@@ -127,7 +127,7 @@ func debianBase(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		return err
 	}
 	if to.tag == "" || to.out == "" || include == "" {
-		return errors.New("image debian needs -t NAME, -o FILE and --include PACKAGE,...")
+		return errors.New("image debian needs -t NAME, -o FILE and --include PACKAGES (with commas)")
 	}
 	r.Include, r.Omit = split(include), split(omit)
 	if err := defaults(&r); err != nil {

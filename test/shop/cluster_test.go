@@ -68,6 +68,7 @@ func TestShopOnACluster(t *testing.T) {
 // restartUnderLoad renews the shop's certificate and restarts the shop twice while
 // a customer orders.
 func (c *cluster) restartUnderLoad(t *testing.T, tag string) {
+	t.Helper()
 	c.apply(t, command(t, "manifests", "--tag", tag, "--asker"))
 	c.do(t, "wait", "--for=condition=Ready", "pod/asker", "--timeout=60s")
 	c.renew(t, "shop", "shop-tls")

@@ -147,7 +147,7 @@ func (b *builder) shop(ctx context.Context, name string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	defer os.RemoveAll(work) //nolint:errcheck // scratch
+	defer os.RemoveAll(work)
 	tree, stage := filepath.Join(work, "tree"), filepath.Join(work, "build")
 	if err := checkout(ctx, b.repo, id, tree); err != nil {
 		return Image{}, err
@@ -176,7 +176,7 @@ func (b *builder) database(ctx context.Context) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	defer os.RemoveAll(work) //nolint:errcheck // scratch
+	defer os.RemoveAll(work)
 	if err := copyTree(source, work, func(path string) string { return path }); err != nil {
 		return Image{}, err
 	}

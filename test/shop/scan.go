@@ -31,7 +31,7 @@ func scan(ctx context.Context, args []string, _, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work) //nolint:errcheck // scratch
+	defer os.RemoveAll(work)
 	id, err := git(ctx, *repository, nil, "rev-parse", "--verify", set.Arg(0)+"^{commit}")
 	if err != nil {
 		return err

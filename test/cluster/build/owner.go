@@ -61,7 +61,7 @@ func (o *owner) attributes() *syscall.SysProcAttr {
 	if o == nil {
 		return nil
 	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(o.uid), Gid: uint32(o.gid)}} //nolint:gosec // ids of the system
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(o.uid), Gid: uint32(o.gid)}}
 }
 
 // own gives a path to the owner.

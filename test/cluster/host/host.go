@@ -165,7 +165,7 @@ func freeSpace(dir string, want uint64, what string) []Problem {
 			dir = filepath.Dir(dir)
 			continue
 		}
-		if have := s.Bavail * uint64(s.Bsize); err == nil && have < want { //nolint:gosec // a block size
+		if have := s.Bavail * uint64(s.Bsize); err == nil && have < want {
 			return []Problem{{
 				fmt.Sprintf("%s has %.1f GiB free, %s needs %.0f", dir, float64(have)/gib, what, float64(want)/gib),
 				"free some space there",

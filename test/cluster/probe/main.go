@@ -61,7 +61,7 @@ func hello(w http.ResponseWriter, _ *http.Request) {
 
 func get(url string) error {
 	client := http.Client{Timeout: 5 * time.Second}
-	response, err := client.Get(url) //nolint:noctx // has a time limit
+	response, err := client.Get(url) // has a time limit
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func Enter(in *layout.Instance, argv, env []string) (status int, err error) {
 	if _, err := os.Stat(dir); err != nil {
 		dir = "/"
 	}
-	cmd := exec.Command(in.Program("cluster"), append([]string{"become", "--name", in.Name}, argv...)...) //nolint:noctx // ended by the signals below
+	cmd := exec.Command(in.Program("cluster"), append([]string{"become", "--name", in.Name}, argv...)...) // ended by the signals below
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env = os.Stdin, os.Stdout, os.Stderr, dir, env
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)

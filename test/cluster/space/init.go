@@ -42,7 +42,7 @@ func Init(ctx context.Context, name string) error {
 
 func reap(in *layout.Instance) error {
 	signal.Ignore(syscall.SIGHUP)
-	supervisor := exec.Command(in.Program("cluster"), "supervise", "--name", in.Name) //nolint:noctx // its end is ours
+	supervisor := exec.Command(in.Program("cluster"), "supervise", "--name", in.Name) // its end is ours
 	supervisor.Stdout, supervisor.Stderr = os.Stdout, os.Stderr
 	supervisor.ExtraFiles = []*os.File{os.NewFile(listenerFD, "listener")}
 	if err := supervisor.Start(); err != nil {

@@ -53,7 +53,7 @@ func Spawn(in *layout.Instance, program string) error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	init := exec.Command(program, "init", "--name", in.Name) //nolint:noctx // it outlives this process
+	init := exec.Command(program, "init", "--name", in.Name) // it outlives this process
 	init.Dir, init.Env, init.Stdout, init.Stderr = "/", []string{"PATH=" + Path}, log, log
 	init.ExtraFiles = []*os.File{wait, socket}
 	init.SysProcAttr = &syscall.SysProcAttr{
@@ -150,7 +150,7 @@ func end(pid int) error {
 	}
 	for deadline := time.Now().Add(deathLimit); ; {
 		left := time.Until(deadline)
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}, int(max(left, 0).Milliseconds())) //nolint:gosec // a file descriptor
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}, int(max(left, 0).Milliseconds()))
 		switch {
 		case n > 0:
 			return nil

@@ -127,7 +127,7 @@ func (u *unit) start() (*process, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(u.Command[0], u.Command[1:]...) //nolint:noctx // stopped gently, see stop
+	cmd := exec.Command(u.Command[0], u.Command[1:]...) // stopped gently, see stop
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
 	cmd.Env = append([]string{"PATH=" + u.sup.path}, u.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -54,7 +54,7 @@ func Write(path, tag string, image v1.Image) error {
 	if err != nil {
 		return fmt.Errorf("writing image %s: %w", tag, err)
 	}
-	defer os.Remove(temporary.Name()) //nolint:errcheck // gone after the rename
+	defer os.Remove(temporary.Name())
 	err = tarball.Write(ref, image, temporary)
 	if closed := temporary.Close(); err == nil {
 		err = closed

@@ -65,7 +65,7 @@ func write(out *tar.Writer, e Entry) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // read only
+	defer in.Close()
 	_, err = io.Copy(out, in)
 	return err
 }
@@ -126,7 +126,7 @@ func Open(open func() (io.ReadCloser, error)) (*Plain, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer in.Close() //nolint:errcheck // read only
+	defer in.Close()
 	diffID, size, err := v1.SHA256(in)
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func (b *builder) copy(c *instructions.CopyCommand) error {
 	if err != nil {
 		return fmt.Errorf("COPY: %w", err)
 	}
-	defer from.root.Close() //nolint:errcheck // read only
+	defer from.root.Close()
 	paths, err := from.match(c.SourcePaths)
 	if err != nil {
 		return fmt.Errorf("COPY: %w", err)
@@ -135,7 +135,7 @@ func (s *source) readIgnore() error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // read only
+	defer in.Close()
 	patterns, err := ignorefile.ReadAll(in)
 	if err != nil {
 		return fmt.Errorf("reading .dockerignore: %w", err)

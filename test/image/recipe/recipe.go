@@ -91,7 +91,7 @@ func parse(path string) (*dockerfile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the recipe: %w", err)
 	}
-	defer in.Close() //nolint:errcheck // read only
+	defer in.Close()
 	parsed, err := parser.Parse(in)
 	if err != nil {
 		return nil, fmt.Errorf("parsing %s: %w", path, err)

@@ -86,7 +86,7 @@ func authority(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate authority: %w", err)
 	}
-	defer root.Close() //nolint:errcheck // read only
+	defer root.Close()
 	data, err := root.ReadFile(filepath.Base(file))
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate authority: %w", err)

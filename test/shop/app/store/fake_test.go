@@ -31,7 +31,7 @@ func fakePostgres(t *testing.T, shown *pkitest.Identity) string {
 }
 
 func greet(connection net.Conn, shown *pkitest.Identity) {
-	defer connection.Close() //nolint:errcheck // the client has gone
+	defer connection.Close() // the client has gone
 	if _, err := io.ReadFull(connection, make([]byte, 8)); err != nil {
 		return
 	}

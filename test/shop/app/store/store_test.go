@@ -137,7 +137,7 @@ func TestOpenVerifiesTheServer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer opened.Close() //nolint:errcheck // nothing was connected
+			defer opened.Close() // nothing was connected
 			if err := opened.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Ping() = %v, want an error with %q", err, c.want)
 			}
@@ -222,7 +222,7 @@ func ready(t *testing.T, isReady, dir, port string) {
 func freePort(t *testing.T) string {
 	t.Helper()
 	listener := listen(t)
-	defer listener.Close() //nolint:errcheck // only its number was wanted
+	defer listener.Close() // only its number was wanted
 	return fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
 }
 

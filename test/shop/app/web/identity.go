@@ -23,7 +23,7 @@ func LoadIdentity(folder string) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the certificate folder: %w", err)
 	}
-	defer root.Close() //nolint:errcheck // read only
+	defer root.Close()
 	var id Identity
 	for name, to := range map[string]*[]byte{"tls.crt": &id.CertPEM, "tls.key": &id.KeyPEM, "ca.crt": &id.AuthorityPEM} {
 		if *to, err = root.ReadFile(name); err != nil {

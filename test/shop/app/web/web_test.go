@@ -120,26 +120,26 @@ func TestServeLeavesWithoutFailures(t *testing.T) {
 	url := "https://" + wait(t, lines, "serving")["address"].(string)
 
 	client := client(pki, "shop")
-	get := func() (*http.Response, error) {
+	get := func() (closes bool, err error) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/healthz", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		response, err := client.Do(request)
-		if err == nil {
-			_, err = io.Copy(io.Discard, response.Body)
-			err = errors.Join(err, response.Body.Close())
+		if err != nil {
+			return false, err
 		}
-		return response, err
+		_, err = io.Copy(io.Discard, response.Body)
+		return response.Close, errors.Join(err, response.Body.Close())
 	}
-	response, err := get()
-	if err != nil || response.Close {
-		t.Fatalf("before: %v, closes %v; want an answer on a connection that stays", err, response != nil && response.Close)
+	closes, err := get()
+	if err != nil || closes {
+		t.Fatalf("before: %v, closes %v; want an answer on a connection that stays", err, closes)
 	}
 	stop()
 	wait(t, lines, "leaving")
-	response, err = get()
-	if err != nil || !response.Close {
+	closes, err = get()
+	if err != nil || !closes {
 		t.Fatalf("while leaving: %v; want an answer that closes its connection", err)
 	}
 	if err := <-served; err != nil {

@@ -127,6 +127,8 @@ func TestNewOnlyAndGrace(t *testing.T) {
 	old := before(made())
 	aged := before(made())
 	aged.Judgements[0].Since = now.AddDate(0, 0, -20)
+	coming := before(made())
+	coming.Judgements[0].Since = now.Add(time.Hour)
 	check(t, []verdict{
 		{"new only, known", "gate: {new-only: true}", against(old, made()), warn, "high", "p:1: not new: built-in: level error"},
 		{"new only, new", "gate: {new-only: true}", against(old, made(), made(printed("f2", "l2"))), fail, "high", "built-in: level error"},
@@ -145,6 +147,7 @@ func TestNewOnlyAndGrace(t *testing.T) {
 		{"grace of another severity", "gate: {grace: {critical: 11d}}", against(old, made()), fail, "high", "built-in: level error"},
 		{"a new finding has all of its grace", "gate: {grace: {high: 2d}}", against(before(), made()), warn, "high", "p:1: 2 of 2 days left"},
 		{"no grace without a baseline", "gate: {grace: {high: 2d}}", one(made()), fail, "high", "built-in: level error"},
+		{"no grace from a day to come", "gate: {grace: {high: 11d}}", against(coming, made()), fail, "high", "p:1: since when it is there is not known: built-in"},
 		{"no grace for what a rule blocks", "gate: {grace: {high: 11d}, rules: [{rule: G201, then: block}]}", against(old, made()), fail, "high", "p:1: rule G201"},
 	})
 	asked := one(made())

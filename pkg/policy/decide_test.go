@@ -154,7 +154,9 @@ func TestKindsAndStates(t *testing.T) {
 	check(t, []verdict{
 		{"pass", "", one(made(withKind("pass", "none"))), pass, "none", ""},
 		{"pass with its rule's score", "", one(made(withScore(9.8), withKind("pass", "none"))), pass, "none", ""},
-		{"pass with a level", "", one(made(withKind("pass", "error"))), pass, "none", ""},
+		{"pass with a level that says otherwise", "", one(made(withKind("pass", "error"))), fail, "high", "built-in: level error"},
+		{"pass with a warning", "", one(made(withKind("notApplicable", "warning"))), warn, "medium", "built-in: level warning"},
+		{"pass with a note", "", one(made(withKind("pass", "note"))), pass, "none", ""},
 		{"not applicable", "", one(made(withKind("notApplicable", "none"))), pass, "none", ""},
 		{"informational", "", one(made(withKind("informational", "none"))), pass, "none", ""},
 		{"informational with a level", "", one(made(withKind("informational", "error"))), fail, "high", "built-in: level error"},

@@ -96,11 +96,12 @@ func (p *Policy) settled(f *release.Finding) (release.Verb, string) {
 }
 
 // accuses tells whether the result is one against the code. A note about it is none, unless
-// the tool gives it a level.
+// the tool gives it a level. One that has passed has no level in SARIF: with a warning or an
+// error it contradicts itself, and is not known to be fine.
 func accuses(f *release.Finding) bool {
 	switch f.Kind {
 	case release.KindPass, release.KindNotApplicable:
-		return false
+		return levelRank(f.Level) >= levelRank(release.LevelWarning)
 	case release.KindInformational:
 		return f.Level != release.LevelNone
 	default:
@@ -232,7 +233,7 @@ func (d *decider) excuse(j *release.Judgement, severity release.Severity, m matc
 func (d *decider) grant(j *release.Judgement, g grace) {
 	left := g.days - int(d.Now.Sub(j.Since)/(24*time.Hour))
 	switch {
-	case j.Since.IsZero():
+	case j.Since.IsZero(), j.Since.After(d.Now):
 		j.Because = fmt.Sprintf("%s: since when it is there is not known: %s", g.at, j.Because)
 	case left > 0:
 		j.Verb, j.Because = release.Notice, fmt.Sprintf("%s: %d of %d days left to mend it: %s", g.at, left, g.days, j.Because)

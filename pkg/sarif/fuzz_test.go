@@ -125,7 +125,7 @@ func finding(t *testing.T, f release.Finding, result map[string]any) {
 	}
 }
 
-// FuzzPath: a path is what the tool wrote, or it lies inside of the repository.
+// FuzzPath: a path is what the tool wrote, or a clean one, which leads out by its beginning alone.
 func FuzzPath(f *testing.F) {
 	for _, seed := range []string{"a/b.go", "../x", "%2e%2e/x", `..\..\x`, "file:///checkout/../etc/passwd", "C:/x", "/etc/passwd", "file://h/x", "a//../../b", "."} {
 		f.Add(seed, "", "")
@@ -135,11 +135,15 @@ func FuzzPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, uri, base, baseURI string) {
 		r := &run{document: &document{root: "/checkout"}, bases: map[string]place{"B": {uri: baseURI, base: base}}}
 		got := r.path(place{uri: uri, base: base, index: -1})
-		if got != "" && got != cut(uri, maxText) && !fs.ValidPath(got) && fs.ValidPath(strings.ToValidUTF8(got, "")) {
-			t.Errorf("path(%q, %q -> %q) = %q", uri, base, baseURI, got)
+		if got == "" || got == cut(uri, maxText) {
+			return
 		}
-		if strings.HasPrefix(got, "../") && got != cut(uri, maxText) {
-			t.Errorf("path(%q, %q -> %q) = %q leads out", uri, base, baseURI, got)
+		out := got
+		for strings.HasPrefix(out, "../") {
+			out = out[len("../"):]
+		}
+		if out != ".." && !fs.ValidPath(out) && fs.ValidPath(strings.ToValidUTF8(out, "")) {
+			t.Errorf("path(%q, %q -> %q) = %q", uri, base, baseURI, got)
 		}
 	})
 }

@@ -101,7 +101,7 @@ func (r *run) readNotification(into *[]notification) error {
 	err := r.object(strict, func(name []byte) error {
 		switch string(name) {
 		case "level":
-			return r.keepWord(&n.level)
+			return r.keepLevel(&n.level)
 		case "descriptor":
 			return r.readReference(&n.descriptor)
 		case "message":

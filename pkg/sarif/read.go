@@ -168,6 +168,17 @@ func (w *walker) keepWord(p *string) error {
 	return err
 }
 
+// keepLevel is keepWord for a level. One of another kind than a string is not absent: it is
+// kept as a word that is no level.
+func (w *walker) keepLevel(p *string) error {
+	kind := w.dec.PeekKind()
+	err := w.keepWord(p)
+	if kind != jsontext.KindString && kind != jsontext.KindNull {
+		*p = nameOf(kind)
+	}
+	return err
+}
+
 // keepNumber reads a whole number into p.
 func (w *walker) keepNumber(p *int) error {
 	n, err := w.number()

@@ -31,7 +31,7 @@ func (r *run) resolve(tool string) []release.Finding {
 				f.Level = release.LevelWarning
 			}
 		}
-		r.grade(f, p, d)
+		r.grade(f, p, m)
 		r.describe(f, p, m)
 		f.Location = r.location(p)
 		f.Suppressions = p.suppressions
@@ -122,12 +122,12 @@ func levelRank(level release.Level) int {
 
 // grade sets score, severity, rank and weaknesses. Where result and rule both have a score
 // the higher one counts.
-func (r *run) grade(f *release.Finding, p *pending, d *rule) {
-	best, rank := p.score, p.rank
+func (r *run) grade(f *release.Finding, p *pending, m match) {
+	best, rank, d := p.score, p.rank, m.rule
 	if d != nil {
-		if !best.ok || (d.score.ok && d.score.value > best.value) {
+		if given := m.score(f.Level); !best.ok || (given.ok && given.value > best.value) {
 			odd := best.odd
-			best = d.score
+			best = given
 			if best.odd == "" {
 				best.odd = odd
 			}
@@ -149,6 +149,16 @@ func (r *run) grade(f *release.Finding, p *pending, d *rule) {
 	} else if best.odd != "" {
 		r.notes.add(fmt.Sprintf("security-severity %q of rule %q is no number from 0 to 10: the score is not known", best.odd, f.Rule))
 	}
+}
+
+// score is what the rule gives. That of a guess counts only where it does not make the finding
+// less than its level does.
+func (m match) score(level release.Level) score {
+	least := map[release.Level]float64{release.LevelError: 7, release.LevelWarning: 4}[level]
+	if m.guessed && m.rule.score.value < least {
+		return score{odd: m.rule.score.odd}
+	}
+	return m.rule.score
 }
 
 // share returns a pointer to the number; equal numbers share one.

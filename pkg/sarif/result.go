@@ -43,7 +43,7 @@ func (r *run) resultMember(name []byte) error {
 	case "rule":
 		return r.readRuleReference(p)
 	case "level":
-		return r.keepWord(&p.level)
+		return r.keepLevel(&p.level)
 	case "kind":
 		return r.keepWord(&p.kind)
 	case "message":

@@ -150,7 +150,7 @@ func (r *run) readConfiguration(d *rule) error {
 	return r.object(lenient, func(name []byte) error {
 		switch string(name) {
 		case "level":
-			return r.keepWord(&d.level)
+			return r.keepLevel(&d.level)
 		case "enabled":
 			on, known, err := r.truth()
 			d.off, d.enabled = known && !on, known && on

@@ -28,7 +28,7 @@ func (r *run) path(at place) string {
 	case absolute:
 		return r.relative(file, at.uri)
 	case at.base == "":
-		return inside(file, at.uri)
+		return inside(file)
 	default:
 		return r.based(file, at)
 	}
@@ -81,7 +81,7 @@ func (r *run) based(file string, at place) string {
 		}
 		file, id = dir+"/"+file, base.base
 	}
-	return inside(file, at.uri)
+	return inside(file)
 }
 
 // mapped tells whether the tool says that the repository's root lies at the base id.
@@ -101,7 +101,7 @@ func (r *run) relative(file, written string) string {
 		return inner
 	}
 	if rooted(file) && !strings.Contains(written, ":") && !strings.Contains(written, `\`) {
-		return inside(strings.TrimLeft(file, "/"), written)
+		return inside(strings.TrimLeft(file, "/"))
 	}
 	return cut(written, maxText)
 }
@@ -166,11 +166,12 @@ func rooted(file string) bool {
 	return strings.HasPrefix(file, "/") && !slices.Contains(systemDirs, first)
 }
 
-// inside returns the clean form of a relative path, or what was written if it leads out.
-func inside(file, written string) string {
+// inside returns the clean form of a relative path. One that leads out begins with "../": it
+// must not name a folder on its way, in which a pattern would find it.
+func inside(file string) string {
 	file = path.Clean(strings.TrimLeft(file, "/"))
 	if file == ".." || strings.HasPrefix(file, "../") {
-		return cut(written, maxText)
+		return cut(file, maxText)
 	}
 	if file == "." {
 		return ""

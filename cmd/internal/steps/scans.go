@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -23,7 +24,10 @@ import (
 )
 
 // A scanFile is a file to read: its name as people wrote it, and where it lies.
-type scanFile struct{ name, path string }
+type scanFile struct {
+	name, path string
+	globbed    bool // a glob found it: nobody named it
+}
 
 // expand returns the files that the globs match, each once, sorted by name. A glob that
 // matches no file is an error of usage that names it.
@@ -52,32 +56,46 @@ func expand(dir string, globs []string) ([]scanFile, error) {
 	return files, nil
 }
 
-// match expands one glob. A file of that very name counts whatever characters it has.
+// match expands one glob. A file of that very name counts too, whatever characters it has: it
+// must neither go unread nor keep those that the glob means from being read.
 func match(dir, glob string) ([]scanFile, error) {
-	path := within(dir, glob)
-	if info, err := os.Stat(path); err == nil {
-		if info.IsDir() {
-			return nil, fault.Hint(errors.New("is a folder"), "name the files in it, as in %s/**/*.sarif", strings.TrimRight(glob, "/"))
-		}
-		return []scanFile{{glob, filepath.Clean(path)}}, nil
+	files, err := byName(dir, glob)
+	if !strings.ContainsAny(glob, `*?[{\`) {
+		return files, err
 	}
 	base, pattern := doublestar.SplitPattern(filepath.ToSlash(glob))
 	if !doublestar.ValidatePattern(pattern) {
-		return nil, errors.New("not a glob")
+		if len(files) == 0 {
+			err = errors.New("not a glob")
+		}
+		return files, err
 	}
-	var files []scanFile
-	err := doublestar.GlobWalk(os.DirFS(within(dir, base)), pattern, func(name string, _ fs.DirEntry) error {
+	named := len(files)
+	err = doublestar.GlobWalk(os.DirFS(within(dir, base)), pattern, func(name string, _ fs.DirEntry) error {
 		shown := name
 		if base != "." {
 			shown = strings.TrimSuffix(base, "/") + "/" + name
 		}
-		files = append(files, scanFile{shown, filepath.Join(within(dir, base), filepath.FromSlash(name))})
+		files = append(files, scanFile{shown, filepath.Join(within(dir, base), filepath.FromSlash(name)), true})
 		return nil
 	}, doublestar.WithFilesOnly(), doublestar.WithFailOnIOErrors())
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && len(files) == named {
 		err = nil
 	}
 	return files, err
+}
+
+// byName returns the file of that very name, if there is one.
+func byName(dir, name string) ([]scanFile, error) {
+	path := within(dir, name)
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, nil
+	case info.IsDir():
+		return nil, fault.Hint(errors.New("is a folder"), "name the files in it, as in %s/**/*.sarif", strings.TrimRight(name, "/"))
+	}
+	return []scanFile{{name: name, path: filepath.Clean(path)}}, nil
 }
 
 // readScans reads the files one after the other. One that cannot be used is a scan that says
@@ -104,7 +122,7 @@ func readScans(ctx context.Context, run *Run, files []scanFile, options sarif.Op
 // readScan returns what a file holds and the digest of its bytes, which is "" when not all of
 // them were read.
 func readScan(ctx context.Context, file scanFile, options sarif.Options) ([]release.Scan, string, error) {
-	opened, err := os.Open(file.path)
+	opened, err := openScan(ctx, file)
 	if err != nil {
 		return nil, "", err
 	}
@@ -120,6 +138,35 @@ func readScan(ctx context.Context, file scanFile, options sarif.Options) ([]rele
 		return nil, "", err
 	}
 	return scans, "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// openScan opens a file. Opening a pipe waits for a writer, who may never come: one that a
+// person named is waited for until the context ends, and a glob never means one.
+func openScan(ctx context.Context, file scanFile) (*os.File, error) {
+	info, err := os.Stat(file.path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.Mode().IsRegular():
+		return os.Open(file.path)
+	case file.globbed:
+		return nil, fmt.Errorf("open %s: not a regular file", file.path)
+	}
+	type result struct {
+		file *os.File
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		opened, err := os.Open(file.path)
+		done <- result{opened, err}
+	}()
+	select {
+	case r := <-done:
+		return r.file, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // cancellable ends reading when the context ends: a large file takes seconds.

@@ -36,7 +36,7 @@ func (c Config) settle(ctx context.Context, files []scanFile, folder string) ([]
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			return nil, err
 		}
-		settled[i] = scanFile{file.name, path}
+		settled[i] = scanFile{name: file.name, path: path}
 	}
 	return settled, nil
 }

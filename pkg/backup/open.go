@@ -40,6 +40,8 @@ type Options struct {
 	Log              *slog.Logger
 	// Setup sets a repository up where there is none.
 	Setup bool
+	// AllowHTTP lets the repository be reached over a network without TLS.
+	AllowHTTP bool
 }
 
 // A Repository is an open repository of backups. Close it.
@@ -71,6 +73,9 @@ func Open(ctx context.Context, o Options) (*Repository, error) {
 		return nil, err
 	}
 	r := &Repository{options: o, bucket: opened, handle: rand.Text()}
+	if err := r.overheard(); err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
 	if err := r.connect(ctx); err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
@@ -101,7 +106,7 @@ func (r *Repository) connect(ctx context.Context) error {
 	switch {
 	case errors.Is(err, repo.ErrInvalidPassword):
 		return fault.Hint(fault.Exit(fault.Usage, fmt.Errorf("open the repository %s: %w", r.Place(), ErrPassword)),
-			"give the key with which the repository was set up, or the one that key rotate made")
+			"give the key with which the repository was set up, or the one that key rotate made; nothing opens it without its key")
 	case err != nil:
 		return fmt.Errorf("open the repository %s: %w", r.Place(), err)
 	}

@@ -65,4 +65,7 @@ type Copies struct {
 	// Repository is where the backups lie, without secrets.
 	Repository string   `json:"repository"`
 	Backups    []Backup `json:"backups"`
+	// InClear is the server that was spoken to without TLS, because the person allowed it; ""
+	// where nobody on the way could listen.
+	InClear string `json:"in_clear,omitempty"`
 }

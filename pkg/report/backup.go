@@ -96,6 +96,9 @@ func (p *page) copies(copies *release.Copies) {
 		return
 	}
 	p.blank()
+	if copies.InClear != "" {
+		p.field("! without TLS", inClearWords(copies.InClear))
+	}
 	for i, b := range copies.Backups {
 		if i == textItems {
 			p.field("", fmt.Sprintf("and %s more, in the record", count(len(copies.Backups)-i, "backup")))
@@ -115,6 +118,11 @@ func (p *page) copies(copies *release.Copies) {
 			p.field("  restore", command)
 		}
 	}
+}
+
+func inClearWords(server string) string {
+	return fmt.Sprintf("%s was spoken to in the clear, as --allow-http lets it: whoever listens on the way sees what is encrypted, and who asks",
+		Clean(server))
 }
 
 func verifiedLabel(v *release.Verification) string {
@@ -184,10 +192,14 @@ func copiesWords(c *release.Copies) string {
 func (s story) backups(most int) block {
 	b := table("#### Backups\n\n", "| volume | backup | holds | proved |\n|:--|:--|:--|:--|\n", rankSnapshots, most, 4)
 	seen := map[string]bool{}
+	clear := ""
 	for i := len(s.record.Entries) - 1; i >= 0; i-- {
 		copies := s.record.Entries[i].Copies
 		if copies == nil {
 			continue
+		}
+		if copies.InClear != "" {
+			clear = "\n" + caution.sign() + " " + prose(inClearWords(copies.InClear), messageLength) + "\n\n"
 		}
 		for _, one := range copies.Backups {
 			if seen[one.ID] {
@@ -205,6 +217,7 @@ func (s story) backups(most int) block {
 			}
 		}
 	}
+	b.close += clear
 	return b.orNothing()
 }
 

@@ -59,13 +59,17 @@ func environmentSource(env map[string]string) step.Source {
 		if in.Kind == step.Command {
 			return "", false, nil
 		}
-		if value := env[in.Env()]; value != "" {
-			return value, true, nil
-		}
+		value, path := env[in.Env()], ""
 		if in.Kind == step.Secret {
-			if path := env[in.Env()+"_FILE"]; path != "" {
-				return readSecret(in, path)
-			}
+			path = env[in.Env()+"_FILE"]
+		}
+		switch {
+		case value != "" && path != "":
+			return "", false, fault.Hint(fault.Usagef("%s has two sources: %s and %[2]s_FILE", in.Name, in.Env()), "leave one: each could hold another secret")
+		case value != "":
+			return value, true, nil
+		case path != "":
+			return readSecret(in, path)
 		}
 		if in.Fallback != "" && env[in.Fallback] != "" {
 			return env[in.Fallback], true, nil

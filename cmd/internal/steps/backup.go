@@ -38,6 +38,7 @@ func (s *BackupSave) Declare(set *step.Set) {
 	set.Text(&s.folder, "folder", "", "Folder to save.", step.Word(), step.Required())
 	s.subject.declare(set)
 	s.vault.declare(set)
+	s.vault.declareReach(set)
 	set.Text(&s.volume, "volume", "", "Name under which the folder is saved; empty uses its path. Saves of one name share what they have in common.")
 	set.Output("backup", "Id of the backup.")
 	set.Output("stored-bytes", "How many bytes the backup added to the repository.")
@@ -45,8 +46,8 @@ func (s *BackupSave) Declare(set *step.Set) {
 
 // Run implements Step.
 func (s *BackupSave) Run(ctx context.Context, run *Run) error {
-	if s.vault.password == "" {
-		return noKey()
+	if _, err := s.vault.key(ctx, run); err != nil {
+		return err
 	}
 	return s.subject.record(ctx, run, "backup-save", func(ctx context.Context, e *release.Entry) error {
 		repository, err := s.vault.open(ctx, run, e.App, e.Environment, true)
@@ -61,18 +62,11 @@ func (s *BackupSave) Run(ctx context.Context, run *Run) error {
 		if made.ID == "" {
 			return err
 		}
-		e.Copies = &release.Copies{Repository: repository.Place(), Backups: []release.Backup{made}}
+		e.Copies = &release.Copies{Repository: repository.Place(), Backups: []release.Backup{made}, InClear: repository.InClear()}
 		run.Tell(report.Copies(*e.Copies))
 		return errors.Join(err, run.Host.Output("backup", made.ID),
 			run.Host.Output("stored-bytes", strconv.FormatInt(made.Stored, 10)))
 	})
-}
-
-// noKey is the error of a step that needs the key and was given none: a key that a pipeline
-// invented would be lost with it.
-func noKey() error {
-	return fault.Hint(fault.Usagef("no key of the repository is given"),
-		"make one: knowngood key init --key-file FILE, keep it safe, and set KNOWNGOOD_REPOSITORY_PASSWORD_FILE to the file, or KNOWNGOOD_REPOSITORY_PASSWORD to the key")
 }
 
 // leave closes a repository whose work is done; what fails now loses nothing.
@@ -91,6 +85,7 @@ func (l *BackupList) Declare(set *step.Set) {
 	set.Example = "knowngood backup list --app shop --repository s3://backups/shop"
 	set.Faces = []step.Face{step.CLI}
 	l.wanted.declare(set)
+	l.wanted.declareReach(set)
 }
 
 // Run implements Step.
@@ -116,9 +111,6 @@ func (l *BackupList) Run(ctx context.Context, run *Run) error {
 
 // open opens the repository for reading.
 func (w *wanted) open(ctx context.Context, run *Run) (*backup.Repository, error) {
-	if w.password == "" {
-		return nil, noKey()
-	}
 	query, err := w.query()
 	if err != nil {
 		return nil, err

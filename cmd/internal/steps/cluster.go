@@ -21,11 +21,16 @@ type cluster struct {
 }
 
 func (c *cluster) declare(set *step.Set) {
+	c.declareReach(set)
+	set.Duration(&c.timeout, "timeout", 10*time.Minute, "How long each wait may take before it is an error.")
+	set.NeedsCluster("get", "namespaces", "name the environment after the cluster, by the uid of kube-system, where --environment is not given")
+}
+
+// declareReach declares what it takes to connect.
+func (c *cluster) declareReach(set *step.Set) {
 	set.Text(&c.kubeconfig, "kubeconfig", "", "Path of the kubeconfig; empty uses KUBECONFIG, then ~/.kube/config, then the pod's own service account.")
 	set.Text(&c.context, "context", "", "Context of the kubeconfig; empty uses its current one.")
 	set.Text(&c.namespace, "namespace", "", "Namespace of the application; empty uses the context's, or the pod's own.")
-	set.Duration(&c.timeout, "timeout", 10*time.Minute, "How long each wait may take before it is an error.")
-	set.NeedsCluster("get", "namespaces", "name the environment after the cluster, by the uid of kube-system, where --environment is not given")
 }
 
 // connect reads the configuration and asks the API server whether it answers, once.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/fault"
@@ -16,68 +15,78 @@ import (
 )
 
 // KeyInit makes a key.
-type KeyInit struct{ file string }
+type KeyInit struct {
+	cluster cluster
+	made    newKey
+}
 
 // Declare implements Step.
 func (k *KeyInit) Declare(set *step.Set) {
-	set.Name, set.Summary = "key init", "Make a random key for a repository, in a file."
+	set.Name, set.Summary = "key init", "Make a random key for a repository, in a file or a Kubernetes Secret."
 	set.Long = "One application in one environment has one repository and one key. Keep a copy of\n" +
-		"the file where this machine cannot lose it: nobody reads the backups without it,\n" +
-		"so that destroying every copy of the key destroys them."
+		"the key where neither this machine nor the cluster can lose it: nobody reads the\n" +
+		"backups without it, so that destroying every copy of the key destroys them. The\n" +
+		"Secret holds it under password, and cannot be changed, only deleted."
 	set.Example = "knowngood key init --key-file shop.key\nexport KNOWNGOOD_REPOSITORY_PASSWORD_FILE=shop.key"
 	set.Faces = []step.Face{step.CLI}
-	set.Text(&k.file, "key-file", "", "File to write the new key to; it must not exist.", step.Required())
-	set.Output("key-file", "The file that holds the key.")
+	k.made.declare(set, &k.cluster)
+	k.cluster.declareReach(set)
 }
 
 // Run implements Step.
-func (k *KeyInit) Run(_ context.Context, run *Run) error {
-	path := absolute(run, k.file)
-	if err := backup.WriteKey(path, backup.NewKey()); err != nil {
+func (k *KeyInit) Run(ctx context.Context, run *Run) error {
+	if err := k.made.check(); err != nil {
 		return err
 	}
-	run.Tell(report.Note("Keep a copy of the key elsewhere: without it nobody can read the backups. " +
-		"The steps take it by KNOWNGOOD_REPOSITORY_PASSWORD_FILE."))
-	return run.Host.Output("key-file", path)
+	key := backup.NewKey()
+	run.Host.Mask(key.Reveal())
+	if err := k.made.keep(ctx, run, key); err != nil {
+		return err
+	}
+	return k.made.tell(run, "Keep a copy of the key elsewhere: without it nobody can read the backups.")
 }
 
 // KeyRotate changes the key of a repository.
 type KeyRotate struct {
 	wanted wanted
-	file   string
+	made   newKey
 }
 
 // Declare implements Step.
 func (k *KeyRotate) Declare(set *step.Set) {
 	set.Name, set.Summary = "key rotate", "Make a new key for a repository; the old one then opens it no longer."
-	set.Long = "The new key is written to a file first, so that no moment loses both; the same\n" +
-		"command finishes a change that was cut short. The master key under which the content\n" +
-		"is encrypted stays: whoever had the old key and kept a copy of kopia.repository from\n" +
-		"then can still read. After a leak, set up a new repository with a new key, and save\n" +
-		"to it."
+	set.Long = "The new key is kept first, so that no moment loses both; the same command finishes a\n" +
+		"change that was cut short. The master key under which the content is encrypted\n" +
+		"stays: whoever had the old key and kept a copy of kopia.repository from then can\n" +
+		"still read. After a leak, set up a new repository with a new key, and save to it."
 	set.Example = "knowngood key rotate --app shop --repository s3://backups/shop --key-file shop-2.key"
 	set.Faces = []step.Face{step.CLI}
 	k.wanted.declare(set)
-	set.Text(&k.file, "key-file", "", "File to write the new key to; one that is there already holds the new key of a change that was cut short.", step.Required())
-	set.Output("key-file", "The file that holds the key.")
+	k.wanted.declareReach(set)
+	k.made.declare(set, k.wanted.from)
 }
 
 // Run implements Step.
 func (k *KeyRotate) Run(ctx context.Context, run *Run) error {
-	path := absolute(run, k.file)
-	key, err := backup.ReadKey(path)
-	old := k.wanted.password
+	if err := k.made.check(); err != nil {
+		return err
+	}
+	old, err := k.wanted.key(ctx, run)
+	if err != nil {
+		return err
+	}
+	key, err := k.made.find(ctx, run)
 	switch {
-	case err == nil && key == old:
-		return fault.Hint(fault.Usagef("the key file %s holds the old key", path), "give another file for the new one")
-	case err == nil:
-		k.wanted.password = key // of a change that was cut short, perhaps after it was done
+	case err != nil:
+		return err
+	case key == old:
+		return fault.Hint(fault.Usagef("the place for the new key holds the old one"), "give another one for the new key")
+	case key != "":
+		k.wanted.known = key // of a change that was cut short, perhaps after it was done
 		if done, err := k.opens(ctx, run); done || err != nil {
-			return errors.Join(err, k.tell(run, path))
+			return errors.Join(err, k.tell(run))
 		}
-		k.wanted.password = old
-	case !errors.Is(err, fs.ErrNotExist):
-		return fault.Exit(fault.Usage, err)
+		k.wanted.known = old
 	}
 	repository, err := k.wanted.open(ctx, run)
 	if err != nil {
@@ -86,14 +95,15 @@ func (k *KeyRotate) Run(ctx context.Context, run *Run) error {
 	defer leave(ctx, run, repository)
 	if key == "" {
 		key = backup.NewKey()
-		if err := backup.WriteKey(path, key); err != nil {
-			return err
-		}
+	}
+	run.Host.Mask(key.Reveal())
+	if err := k.made.keep(ctx, run, key); err != nil {
+		return err
 	}
 	if err := repository.ChangeKey(ctx, key); err != nil {
 		return err
 	}
-	return k.tell(run, path)
+	return k.tell(run)
 }
 
 // opens tells whether the key opens the repository.
@@ -108,10 +118,9 @@ func (k *KeyRotate) opens(ctx context.Context, run *Run) (bool, error) {
 	return true, nil
 }
 
-func (k *KeyRotate) tell(run *Run, path string) error {
-	run.Tell(report.Note("The new key opens the repository, and the old one does no longer. The master key stays: whoever " +
-		"had the old key and a copy of kopia.repository can still read. After a leak, save to a new repository."))
-	return run.Host.Output("key-file", path)
+func (k *KeyRotate) tell(run *Run) error {
+	return k.made.tell(run, "The new key opens the repository, and the old one does no longer. The master key stays: whoever "+
+		"had the old key and a copy of kopia.repository can still read. After a leak, save to a new repository.")
 }
 
 // KeyShow tells what is known of a repository's key.
@@ -126,6 +135,7 @@ func (k *KeyShow) Declare(set *step.Set) {
 	set.Example = "knowngood key show --who --app shop --repository s3://backups/shop"
 	set.Faces = []step.Face{step.CLI}
 	k.wanted.declare(set)
+	k.wanted.declareReach(set)
 	set.Bool(&k.who, "who", false, "Also show whose backups the key opens.")
 }
 

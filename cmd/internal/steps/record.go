@@ -45,16 +45,19 @@ type subject struct {
 	looked   bool
 }
 
+const (
+	configDoc = "Path of the configuration; empty uses .knowngood.yaml where it exists."
+	baseDoc   = "Commit whose configuration counts: the base of a pull request, whose own changes to it count after the merge. Empty takes the configuration as it lies."
+)
+
 func (s *subject) declare(set *step.Set) {
 	s.place.declare(set)
 	set.Text(&s.environment, "environment", "",
 		"Name of the environment, e.g. production; empty uses the namespace and the cluster, or none in a step without a cluster.")
 	set.Text(&s.commit, "commit", "", "Commit that is, or is to be, deployed: its full id.", step.Fact())
 	set.Text(&s.run, "run", "", "Name of the run; the same for all its steps. Empty makes a new one, which the output run hands on.", step.Fact())
-	set.Text(&s.config, "config", "", "Path of the configuration; empty uses .knowngood.yaml where it exists.")
-	set.Text(&s.base, "base", "",
-		"Commit whose configuration counts: the base of a pull request, whose own changes to it count after the merge. Empty takes the configuration as it lies.",
-		step.Fact())
+	set.Text(&s.config, "config", "", configDoc)
+	set.Text(&s.base, "base", "", baseDoc, step.Fact())
 	set.Text(&s.head, "head", "", "Head of the pull request, where it differs from the commit.", step.Fact())
 	set.Text(&s.tree, "tree", "", "Tree of the commit.", step.Fact())
 	set.Int(&s.pullRequest, "pull-request", 0, "Number of the pull request; 0 when there is none.", step.Fact())

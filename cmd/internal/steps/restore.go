@@ -29,6 +29,7 @@ func (r *BackupRestore) Declare(set *step.Set) {
 	set.Example = "knowngood backup restore --latest --app shop --repository s3://backups/shop --to /srv/shop"
 	set.Faces = []step.Face{step.CLI}
 	r.choice.declare(set)
+	r.choice.wanted.declareReach(set)
 	set.Text(&r.to, "to", "", "Folder to restore to.", step.Required())
 	set.Bool(&r.overwrite, "overwrite", false, "Replace what is in the folder. It is deleted once the backup lies there whole.")
 }

@@ -16,13 +16,34 @@ import (
 // vault holds the inputs that say where backups lie and which key opens them.
 type vault struct {
 	repository string
-	password   step.Hidden
+	allowHTTP  bool
+	// Of password, command and secret one gives the key; see key.
+	password step.Hidden
+	command  string
+	secret   string
+	// from is the cluster whose Secret holds the key.
+	from *cluster
+	// known is the key once one of them gave it.
+	known step.Hidden
 }
 
 func (v *vault) declare(set *step.Set) {
 	set.Text(&v.repository, "repository", "",
 		"Where the backups lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own, one for each application and environment.")
 	set.Secret(&v.password, "repository-password", "Key of the repository, as key init makes it.")
+	set.Text(&v.command, "repository-password-command", "",
+		"Command that prints the key of the repository, e.g. a KMS's own: a line for a shell, best kept in .knowngood.yaml.")
+	set.Text(&v.secret, "repository-password-secret", "",
+		"Kubernetes Secret that holds the key of the repository under password, as name or namespace/name.")
+	set.Bool(&v.allowHTTP, "allow-http", false,
+		"Reach the repository without TLS where its address says so; the record then tells. An address of this machine itself needs no leave.")
+}
+
+// declareReach declares how a step that needs no cluster otherwise reaches the one whose Secret
+// holds the key. A step that declares a cluster sets from to it.
+func (v *vault) declareReach(set *step.Set) {
+	v.from = &cluster{}
+	v.from.declareReach(set)
 }
 
 // open opens the repository of an application in an environment. setup makes it where there is
@@ -32,8 +53,12 @@ func (v *vault) open(ctx context.Context, run *Run, app, environment string, set
 	if err != nil {
 		return nil, err
 	}
+	key, err := v.key(ctx, run)
+	if err != nil {
+		return nil, err
+	}
 	return backup.Open(ctx, backup.Options{
-		Place: place, Password: v.password, App: app, Environment: environment, Now: run.Now, Log: run.Log, Setup: setup,
+		Place: place, Password: key, App: app, Environment: environment, Now: run.Now, Log: run.Log, Setup: setup, AllowHTTP: v.allowHTTP,
 	})
 }
 
@@ -57,7 +82,7 @@ type wanted struct {
 	vault
 	app, source, environment string
 	volume, commit           string
-	config                   string
+	config, base             string
 }
 
 func (w *wanted) declare(set *step.Set) {
@@ -67,7 +92,8 @@ func (w *wanted) declare(set *step.Set) {
 	w.vault.declare(set)
 	set.Text(&w.volume, "volume", "", "Only backups of this volume: the folder, or the name under which it was saved.")
 	set.Text(&w.commit, "commit", "", "Only backups of this commit: its id, or the first digits of it.")
-	set.Text(&w.config, "config", "", "Path of the configuration; empty uses .knowngood.yaml where it exists.")
+	set.Text(&w.config, "config", "", configDoc)
+	set.Text(&w.base, "base", "", baseDoc, step.Fact())
 }
 
 // query returns what the inputs select.

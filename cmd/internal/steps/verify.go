@@ -35,6 +35,7 @@ func (v *BackupVerify) Declare(set *step.Set) {
 	set.Example = "knowngood backup verify --latest --app shop --repository s3://backups/shop -- pg_controldata ."
 	set.Faces = []step.Face{step.CLI}
 	v.choice.declare(set)
+	v.choice.wanted.declareReach(set)
 	set.Text(&v.catalog, "catalog", "",
 		"Where the records lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own.", step.Fact())
 	set.Text(&v.scratch, "scratch", "", "Folder with room for the whole backup, which is restored in it and removed again; empty uses the machine's own for temporary files.")
@@ -73,7 +74,7 @@ func (v *BackupVerify) Run(ctx context.Context, run *Run) error {
 		}
 		found, err := repository.Verify(ctx, proof)
 		chosen.Verified = &found
-		e.Copies = &release.Copies{Repository: repository.Place(), Backups: []release.Backup{chosen}}
+		e.Copies = &release.Copies{Repository: repository.Place(), Backups: []release.Backup{chosen}, InClear: repository.InClear()}
 		run.Tell(report.Copies(*e.Copies))
 		return err
 	})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/knowngood/knowngood/pkg/catalog"
 	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/tekton"
 	"github.com/knowngood/knowngood/test/github"
 	"github.com/knowngood/knowngood/test/github/contract"
 )
@@ -123,7 +124,7 @@ func reportAs(t *testing.T, face, folder, api string, record release.Record) {
 			"GITHUB_STEP_SUMMARY": filepath.Join(folder, "summary.md"),
 		}
 	case "Task":
-		facts["KNOWNGOOD_TEKTON_RESULTS"] = folder
+		facts[tekton.ResultVariable] = filepath.Join(folder, "run")
 	}
 	maps.Copy(environ, facts)
 	command := exec.CommandContext(t.Context(), "knowngood", "report")
@@ -132,6 +133,9 @@ func reportAs(t *testing.T, face, folder, api string, record release.Record) {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	output, err := command.CombinedOutput()
+	if _, missing := os.Stat(filepath.Join(folder, "record-digest")); face == "Task" && missing != nil {
+		t.Errorf("it was not the Task's face: %v", missing)
+	}
 	if err != nil || strings.Contains(string(output), "warn:") || strings.Contains(string(output), "::warning") {
 		t.Fatalf("%s: %v\n%s", face, err, output)
 	}

@@ -113,3 +113,42 @@ func TestInstall(t *testing.T) {
 		t.Errorf("no release: %q\n%s", own, log)
 	}
 }
+
+// A release needs no other tool than its installation does, but for what makes its script's file.
+func TestAReleaseNeedsNoOtherTools(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	for _, tool := range []string{"mktemp", "ln"} {
+		real, err := exec.LookPath(tool)
+		if err != nil {
+			t.Skipf("needs %s on the PATH", tool)
+		}
+		if err := os.Symlink(real, filepath.Join(i.path, tool)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, outputs := i.run(t)
+	program, _, _ := strings.Cut(strings.TrimPrefix(outputs, "program="), "\n")
+	scan, err := filepath.Abs("testdata/consumer/scans/clean.sarif")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts, output := filepath.Join(i.action, "action", "scripts"), filepath.Join(i.temp, "output")
+	for _, words := range [][]string{{"setup.sh"}, {"run.sh", "release"}, {"clean-up.sh"}} {
+		command := exec.CommandContext(t.Context(), "/bin/sh", append([]string{filepath.Join(scripts, words[0])}, words[1:]...)...)
+		command.Dir = t.TempDir()
+		command.Env = []string{
+			"PATH=" + i.path, "RUNNER_TEMP=" + i.temp, "HOME=" + i.temp, "KNOWNGOOD_PROGRAM=" + program, "KNOWNGOOD_VERSION=dev",
+			"GITHUB_OUTPUT=" + output, "GITHUB_PATH=" + output, "KNOWNGOOD_APP=shop", "KNOWNGOOD_COMMIT=" + strings.Repeat("1", 40),
+			"KNOWNGOOD_SARIF=" + scan, "KNOWNGOOD_SKIP=snapshot\nrotate", "KNOWNGOOD_DEPLOY=echo \"deployed with $#\" \"${KNOWNGOOD_DEPLOY:-nothing}\"",
+			"KNOWNGOOD_ENVIRONMENT=production",
+		}
+		said, err := command.CombinedOutput()
+		if err != nil || words[0] == "run.sh" && !strings.Contains(string(said), "deployed with 0 nothing") {
+			t.Errorf("%v: %v\n%s", words, err, said)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(i.temp, "knowngood*")); err != nil || len(left) > 0 {
+		t.Errorf("the clean-up leaves %v, %v", left, err)
+	}
+}

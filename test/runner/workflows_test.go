@@ -193,35 +193,44 @@ func (s *shop) readonly() {
 	}})
 }
 
-// A fork's token can only read: the run says so, keeps its exit status, and hands its record
-// on. The second run tells it, neutral, and believes nothing that has a consequence.
-func TestAForkIsToldByASecondRun(t *testing.T) {
+// A fork's token can only read, and so can Dependabot's on a branch of the repository's own: the
+// run says so, keeps its exit status, and hands its record on. The second run tells it, neutral,
+// and believes nothing that has a consequence.
+func TestATokenThatCanOnlyReadIsToldByASecondRun(t *testing.T) {
 	t.Parallel()
-	s := newShop(t)
-	base := s.git("rev-parse", "main")
-	s.git("checkout", "-q", "-b", "change")
-	s.write("store.go", "package store // changed\n")
-	head := s.commit("change")
-	s.github.AddPull(repository, github.Pull{Number: 7, Head: head, Base: "main", HeadRepository: "mallory/shop"})
-	s.readonly()
-	first := s.run("pull_request", "pull-request.yml", pullRequest(head, base))
-	first.Check(t, map[string]string{"gate": "failure", "report": "success"}, map[string]string{"gate.decision": "fail"})
-	if len(s.github.Comments(repository, 7)) != 0 || !strings.Contains(first.Summary, "must not ship") {
-		t.Fatalf("summary %.300q", first.Summary)
-	}
-	s.github.AddToken(token, github.Token{Login: bot, App: true, Scopes: github.Everything()})
-	s.git("checkout", "-q", "main")
-	s.hosted(base)
-	second := s.run("workflow_run", "pull-request-report.yml", s.followed(head))
-	second.Check(t, map[string]string{"report": "success"}, nil)
-	comments := s.github.Comments(repository, 7)
-	if len(comments) != 1 || !strings.Contains(comments[0].Body, "not verified") {
-		t.Errorf("comments: %+v", comments)
-	}
-	s.nothingGreen(head)
-	dump, err := s.github.Dump()
-	if err != nil || !strings.Contains(string(dump), `"neutral"`) {
-		t.Errorf("no neutral check: %v\n%s", err, dump)
+	for name, pull := range map[string]github.Pull{
+		"a fork":     {Number: 7, Base: "main", HeadRepository: "mallory/shop"},
+		"Dependabot": {Number: 7, Base: "main"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			base := s.git("rev-parse", "main")
+			s.git("checkout", "-q", "-b", "change")
+			s.write("store.go", "package store // changed\n")
+			pull.Head = s.commit("change")
+			s.github.AddPull(repository, pull)
+			s.readonly()
+			first := s.run("pull_request", "pull-request.yml", pullRequest(pull.Head, base))
+			first.Check(t, map[string]string{"gate": "failure", "report": "success"}, map[string]string{"gate.decision": "fail"})
+			if len(s.github.Comments(repository, 7)) != 0 || !strings.Contains(first.Summary, "must not ship") {
+				t.Fatalf("summary %.300q", first.Summary)
+			}
+			s.github.AddToken(token, github.Token{Login: bot, App: true, Scopes: github.Everything()})
+			s.git("checkout", "-q", "main")
+			s.hosted(base)
+			second := s.run("workflow_run", "pull-request-report.yml", s.followed(pull.Head))
+			second.Check(t, map[string]string{"report": "success"}, nil)
+			comments := s.github.Comments(repository, 7)
+			if len(comments) != 1 || !strings.Contains(comments[0].Body, "not verified") {
+				t.Errorf("comments: %+v", comments)
+			}
+			s.nothingGreen(pull.Head)
+			dump, err := s.github.Dump()
+			if err != nil || !strings.Contains(string(dump), `"neutral"`) {
+				t.Errorf("no neutral check: %v\n%s", err, dump)
+			}
+		})
 	}
 }
 

@@ -340,6 +340,7 @@ soak_backups() {
 soak_benchmarks() {
   one_cluster
   soaked "start of the program" -run '^$' -bench Start -benchtime 50x ./cmd/knowngood
+  soaked "what the Action takes to gate and report" -run '^$' -bench Overhead -benchtime 10x ./test/runner
   soaked "own share of a whole release" -run '^$' -bench Release -benchtime 5x ./test/journey
 }
 

@@ -67,7 +67,7 @@ func TestTenFindingsAreNamed(t *testing.T) {
 			findings = append(findings, made(moved(i+1)))
 		}
 		got := Default().Decide(one(findings...)).Reasons
-		if more := slices.Contains(got, "and 1 findings more"); len(got) != want || more != (n > maxReasons) {
+		if more := slices.Contains(got, "and 1 more"); len(got) != want || more != (n > maxReasons) {
 			t.Errorf("%d findings: %d reasons, the last is %q", n, len(got), got[len(got)-1])
 		}
 	}

@@ -114,7 +114,7 @@ func (d *decider) told(verb release.Verb, worsen func(release.Outcome)) (reasons
 		}
 	}
 	if n > maxReasons {
-		reasons = append(reasons, fmt.Sprintf("and %d findings more", n-maxReasons))
+		reasons = append(reasons, fmt.Sprintf("and %d more", n-maxReasons))
 	}
 	switch {
 	case n > 0 && verb == release.Block:

@@ -65,6 +65,9 @@ func (p *page) findings(d *release.Decision, options Options) {
 			p.tableHead(shown[release.Block] + shown[release.Notice])
 			p.tableRow("!", j.Finding)
 			p.source(j.Finding, options)
+			if j.Finding.Location.Path == "" { // nothing else tells which one it is
+				p.field("", cut(Clean(messageOf(j.Finding)), messageLength))
+			}
 		}
 	}
 	p.blank()

@@ -118,10 +118,13 @@ func (r *run) gather() error {
 }
 
 func (r *run) lack(e external, name, why string) {
-	r.notes.add(fmt.Sprintf("for its %s the run refers to %s, %s", e.part, clean(name, 200), why))
-	if e.part != "artifacts" && e.part != "taxonomies" {
-		r.lacking = true
+	text := fmt.Sprintf("for its %s the run refers to %s, %s", e.part, clean(name, 200), why)
+	if e.part == "artifacts" || e.part == "taxonomies" {
+		r.notes.add(text)
+		return
 	}
+	r.notes.blame(text)
+	r.lacking = true
 }
 
 // take adds one part of external properties to the run.

@@ -176,12 +176,12 @@ const maxNotifications = 3
 func (r *run) completeness() release.Completeness {
 	if !r.hasResults {
 		if !slices.ContainsFunc(r.externals, func(e external) bool { return e.part == "results" }) {
-			r.notes.add("results is absent or null: the tool has not produced any, which is not the same as an empty list")
+			r.notes.blame("results is absent or null: the tool has not produced any, which is not the same as an empty list")
 		}
 	}
 	state := release.ScanComplete
 	if len(r.invocations) == 0 {
-		r.notes.add("the tool says nothing of how its run ended (no invocations)")
+		r.notes.blame("the tool says nothing of how its run ended (no invocations)")
 		state = release.ScanUnknown
 	}
 	for i := range r.invocations {
@@ -208,18 +208,18 @@ func (r *run) ended(at int) release.Completeness {
 	i, state := &r.invocations[at], release.ScanComplete
 	switch {
 	case !i.said:
-		r.notes.add("the tool does not say whether its run succeeded (executionSuccessful is absent)")
+		r.notes.blame("the tool does not say whether its run succeeded (executionSuccessful is absent)")
 		state = release.ScanUnknown
 	case !i.successful:
-		r.notes.add("the tool says that its run failed (executionSuccessful is false)")
+		r.notes.blame("the tool says that its run failed (executionSuccessful is false)")
 		state = release.ScanIncomplete
 	}
 	if i.signal != "" {
-		r.notes.add("the tool was ended by signal " + clean(i.signal, 60))
+		r.notes.blame("the tool was ended by signal " + clean(i.signal, 60))
 		state = release.ScanIncomplete
 	}
 	if i.startFailure != "" {
-		r.notes.add("the tool did not start: " + clean(i.startFailure, 200))
+		r.notes.blame("the tool did not start: " + clean(i.startFailure, 200))
 		state = release.ScanIncomplete
 	}
 	errors := 0
@@ -230,11 +230,11 @@ func (r *run) ended(at int) release.Completeness {
 			continue
 		}
 		if errors++; errors <= maxNotifications {
-			r.notes.add("the tool reports an error: " + clean(n.say(m), 200))
+			r.notes.blame("the tool reports an error: " + clean(n.say(m), 200))
 		}
 	}
 	if errors > maxNotifications {
-		r.notes.add(fmt.Sprintf("the tool reports %d errors in all", errors))
+		r.notes.blame(fmt.Sprintf("the tool reports %d errors in all", errors))
 	}
 	if errors > 0 {
 		state = release.ScanIncomplete

@@ -225,25 +225,32 @@ func (r *run) evaluated(findings []release.Finding) []string {
 	return slices.Sorted(maps.Keys(ids))
 }
 
-// notes gathers what is said about a scan, each once, and counts what no longer fits.
+// notes gathers what is said about a scan, each once, and counts what no longer fits. What says
+// why a scan is not complete comes first.
 type notes struct {
-	texts []string
-	more  int
+	blames, texts []string
+	more          int
 }
 
-func (n *notes) add(text string) {
+func (n *notes) add(text string) { n.keep(&n.texts, text) }
+
+// blame says why the scan is not complete, or not known to be.
+func (n *notes) blame(text string) { n.keep(&n.blames, text) }
+
+func (n *notes) keep(in *[]string, text string) {
 	switch {
-	case slices.Contains(n.texts, text):
-	case len(n.texts) < maxNotes:
-		n.texts = append(n.texts, text)
+	case slices.Contains(*in, text):
+	case len(*in) < maxNotes:
+		*in = append(*in, text)
 	default:
 		n.more++
 	}
 }
 
 func (n *notes) list() []string {
-	if n.more == 0 {
-		return n.texts
+	all := slices.Concat(n.blames, n.texts)
+	if more := n.more + max(len(all)-maxNotes, 0); more > 0 {
+		all = append(all[:min(len(all), maxNotes)], fmt.Sprintf("and %d notes more", more))
 	}
-	return append(n.texts, fmt.Sprintf("and %d notes more", n.more))
+	return all
 }

@@ -35,6 +35,7 @@ type Host struct {
 	config Config
 	action *githubactions.Action
 	known  *run // nil until a fact is asked for
+	tally  tally
 }
 
 // New returns the face. It reads the event when a fact is asked for, not before.
@@ -99,9 +100,11 @@ func (h *Host) Mask(secret string) {
 // Mark shows a warning or an error as an annotation.
 func (h *Host) Mark(level slog.Level, message string) {
 	if level >= slog.LevelError {
+		h.tally.take(failure, annotationLimit)
 		h.action.Errorf("%s", message)
 		return
 	}
+	h.tally.take(warning, annotationLimit)
 	h.action.Warningf("%s", message)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/knowngood/knowngood/action"
 	"github.com/knowngood/knowngood/cmd/internal/steps"
 	"github.com/knowngood/knowngood/pkg/git"
+	"github.com/knowngood/knowngood/pkg/report"
 	"github.com/knowngood/knowngood/pkg/step"
 	"github.com/knowngood/knowngood/pkg/work"
 	"github.com/knowngood/knowngood/tekton"
@@ -43,6 +44,15 @@ func (p Program) face(env map[string]string) face {
 	default:
 		return &terminal{out: p.Stdout, facts: p.checkout}
 	}
+}
+
+// annotator returns how the face points findings out, nil where it has no way to.
+func annotator(in face) func(report.Annotation) bool {
+	host, ok := in.(*action.Host)
+	if !ok {
+		return nil
+	}
+	return func(a report.Annotation) bool { return host.Annotate(action.Annotation(a)) }
 }
 
 // terminal is the face of a person or a plain script: outputs are name=value lines, and the

@@ -150,9 +150,10 @@ func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
 		Log: p.logger(screen, in.face, verbose), Now: p.Now, Version: p.Version, Host: in.face, Dir: p.Dir,
 		Console: screen.console(), Usage: usageOfProcess,
 		Environ: withoutSecrets(p.Environ, secretVariables(in.set)), Config: config,
-		Tell:   func(text string) { screen.tell(text) },
-		Show:   func(text string) { p.show(asJSON, text) },
-		Result: func(value any) { result = value },
+		Tell:     func(text string) { screen.tell(text) },
+		Show:     func(text string) { p.show(asJSON, text) },
+		Annotate: annotator(in.face),
+		Result:   func(value any) { result = value },
 	}
 	if config.Use != nil && config.Use.Pending {
 		run.Log.Warn("changes to the configuration take effect after the merge", "file", config.Use.File, "base", config.Use.Base)

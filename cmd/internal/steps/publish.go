@@ -44,13 +44,14 @@ func (r *reporting) publish(ctx context.Context, run *Run, s *subject, record re
 	repository := cmp.Or(s.source, record.Repository)
 	switch {
 	case repository == "" && r.comment == commentAlways:
-		return []error{fault.Hint(fmt.Errorf("comment on the pull request: %w", errNowhere), "give --source-repository")}
+		return r.nothing(fault.Hint(fmt.Errorf("comment on the pull request: %w", errNowhere), "give --source-repository"))
 	case repository == "":
 		run.Log.Info("no repository is known: nothing is written to GitHub")
+		r.unchecked = errNowhere
 		return nil
 	case s.forge.token == "":
-		return []error{fault.Hint(fmt.Errorf("write to %s: %w: none is given", repository, pullrequest.ErrUnauthorized),
-			"set KNOWNGOOD_TOKEN or GITHUB_TOKEN")}
+		return r.nothing(fault.Hint(fmt.Errorf("write to %s: %w: none is given", repository, pullrequest.ErrUnauthorized),
+			"set KNOWNGOOD_TOKEN or GITHUB_TOKEN"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
@@ -61,7 +62,7 @@ func (r *reporting) publish(ctx context.Context, run *Run, s *subject, record re
 		},
 	})
 	if err != nil {
-		return []error{err}
+		return r.nothing(err)
 	}
 	defer client.Close()
 	p := &publication{reporting: r, run: run, client: client, record: record, options: options, done: done}
@@ -77,12 +78,33 @@ func (r *reporting) publish(ctx context.Context, run *Run, s *subject, record re
 	} {
 		if err := tell(ctx); err != nil {
 			p.missed = append(p.missed, err)
+			if errors.Is(err, pullrequest.ErrUnauthorized) {
+				p.without(err)
+			}
 			if errors.Is(err, pullrequest.ErrUnauthorized) || ctx.Err() != nil {
 				break // the others would meet the same
 			}
 		}
 	}
 	return p.missed
+}
+
+// nothing says that nothing was written.
+func (r *reporting) nothing(why error) []error {
+	r.unchecked = why
+	return []error{why}
+}
+
+// without says that there is no check run, where that is certain: after an error of the server
+// or of the network there may be one, and what it points out is not pointed out again.
+func (p *publication) without(why error) {
+	for _, refusal := range []error{
+		pullrequest.ErrUnauthorized, pullrequest.ErrForbidden, pullrequest.ErrUnsupported, pullrequest.ErrNotFound, pullrequest.ErrRejected,
+	} {
+		if errors.Is(why, refusal) && p.done.Check == "" {
+			p.unchecked = why
+		}
+	}
 }
 
 // wanted tells whether anything of the record is to be written to GitHub.
@@ -156,6 +178,7 @@ func (p *publication) annotate(ctx context.Context) error {
 	written, err := p.client.Check(ctx, string(p.record.Commit), p.marker, check)
 	p.done.Check = written.URL
 	if err != nil {
+		p.without(err)
 		return err
 	}
 	p.run.Log.Info("check run", "name", check.Name, "done", written.Done, "annotations", written.Annotated, "at", written.URL)

@@ -132,6 +132,8 @@ type reporting struct {
 	// a neutral check run of their own, and turns nothing green.
 	untrusted bool
 	handing   handing
+	// unchecked says why there is certainly no check run, nil where there is or may be one.
+	unchecked error
 }
 
 func (r *reporting) declare(set *step.Set) {
@@ -151,6 +153,28 @@ func (r *reporting) declare(set *step.Set) {
 	set.Permission("checks", "write", "the check run with annotations")
 	set.Permission("statuses", "write", "the commit statuses")
 	set.Permission("deployments", "write", "the deployment; leave it out for none")
+}
+
+// annotate points the findings out by the face itself where there is no check run that does, and
+// returns what is to be said of it. What nobody vouches for is about the source of another
+// commit than the job's.
+func (r *reporting) annotate(run *Run, record release.Record) string {
+	gate := record.Last("gate")
+	if r.unchecked == nil || !r.check || r.untrusted || run.Annotate == nil || gate == nil || gate.Decision == nil {
+		return ""
+	}
+	all, total := report.Annotations(gate.Decision, report.AnnotationLimit)
+	if total == 0 {
+		return ""
+	}
+	shown := 0
+	for _, one := range all {
+		if run.Annotate(one) {
+			shown++
+		}
+	}
+	run.Log.Info("the job annotates findings, since there is no check run", "annotated", shown, "left_out", total-shown)
+	return fmt.Sprintf("there is no check run, so the job annotates %d of %d findings, the worst of each level: a runner keeps ten errors and ten warnings of a step", shown, total)
 }
 
 // run tells the run's record everywhere, and notes in the entry where it was told and what could
@@ -183,6 +207,9 @@ func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.En
 			continue
 		}
 		run.Log.Warn("the report is not whole", "why", err.Error(), "cure", strings.Join(fault.Hints(err), "; "))
+	}
+	if note := r.annotate(run, record); note != "" {
+		options.Notes = append(options.Notes, note)
 	}
 	ok, err := run.Host.Summary(report.Summary(record, options))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/knowngood/knowngood/pkg/report"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
@@ -34,6 +35,9 @@ type Run struct {
 	// Show prints text that is the very result of the step, e.g. a table, on standard output;
 	// with --json it prints nothing. Its text is made as Tell's is.
 	Show func(text string)
+	// Annotate points a finding out in the source by what the face has for that, and returns
+	// false when it takes no more of its level. It is nil where the face has nothing.
+	Annotate func(report.Annotation) bool
 	// Result is what --json prints: any value with a documented JSON form. The last call counts.
 	Result func(value any)
 	// Usage tells what the process has used of the machine so far: CPU time of its own and its

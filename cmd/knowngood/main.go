@@ -30,7 +30,7 @@ func run() int {
 		dir = "."
 	}
 	program := cli.Program{
-		Stdout: os.Stdout, Stderr: os.Stderr,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Environ: os.Environ(), Dir: dir, Now: time.Now, Version: version,
 	}
 	return int(program.Main(ctx, os.Args[1:]))

@@ -88,29 +88,8 @@ func (c *Checkout) Tree(ctx context.Context, commit release.Commit) (release.Com
 // Remote returns owner/name of the repository at the remote that HEAD's branch follows, else
 // of origin, else of the only remote. It is "" when none of them names one.
 func (c *Checkout) Remote(ctx context.Context) (string, error) {
-	names, err := c.ask(ctx, "remote")
-	if err != nil {
-		return "", fmt.Errorf("list the remotes of %s: %w", c.dir, err)
-	}
-	remotes := strings.Fields(names)
-	chosen := c.upstream(ctx)
-	if chosen == "" && len(remotes) == 1 {
-		chosen = remotes[0]
-	}
-	for _, name := range remotes {
-		if name == "origin" && chosen == "" {
-			chosen = name
-		}
-	}
-	if chosen == "" {
-		return "", nil
-	}
-	url, err := c.ask(ctx, "config", "--get", "remote."+chosen+".url")
-	if err != nil {
-		return "", nil //nolint:nilerr // a remote without an address names no repository
-	}
-	_, repository := ParseRemote(url)
-	return repository, nil
+	_, repository, err := c.Origin(ctx)
+	return repository, err
 }
 
 // upstream returns the remote of the branch that is checked out, "" where there is none.

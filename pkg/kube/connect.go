@@ -125,7 +125,7 @@ func (c *Cluster) clients() error {
 
 func explainConfig(config Config, loader clientcmd.ClientConfig, err error) error {
 	if clientcmd.IsEmptyConfig(err) {
-		return fault.Hint(fault.Usagef("no cluster is configured"),
+		return fault.Hint(fault.Usagef("%w", ErrNoCluster),
 			"give --kubeconfig or set KUBECONFIG, or run in a pod with a service account")
 	}
 	raw, unread := loader.RawConfig()

@@ -19,6 +19,8 @@ import (
 
 // Errors on which callers branch.
 var (
+	// ErrNoCluster: nothing says where a cluster is.
+	ErrNoCluster = errors.New("no cluster is configured")
 	// ErrForbidden: the account may not do it.
 	ErrForbidden = errors.New("forbidden")
 	// ErrNoAPI: the cluster does not know the resource at all.

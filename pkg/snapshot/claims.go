@@ -4,6 +4,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,9 @@ import (
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/kube"
 )
+
+// ErrNothing means that a namespace has no claim at all.
+var ErrNothing = errors.New("there is nothing to snapshot")
 
 // AnnotationSkip on a claim, with the value "skip", leaves the claim out.
 const AnnotationSkip = "knowngood.dev/snapshot"
@@ -85,7 +89,7 @@ func (t *taking) noClaims(ctx context.Context) error {
 		return fault.Hint(fault.Usagef("no claim in namespace %s has the labels %q", t.cluster.Namespace, t.request.Claims),
 			"show the labels with: kubectl --namespace %s get persistentvolumeclaims --show-labels", t.cluster.Namespace)
 	}
-	return fault.Hint(fault.Usagef("namespace %s has no claims: there is nothing to snapshot", t.cluster.Namespace),
+	return fault.Hint(fault.Usagef("namespace %s has no claims: %w", t.cluster.Namespace, ErrNothing),
 		"check --namespace; leave the snapshot out for an application without volumes")
 }
 

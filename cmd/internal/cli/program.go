@@ -35,6 +35,7 @@ import (
 
 // A Program is the command as a value: what it is given is all that it reaches for.
 type Program struct {
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Environ        []string
 	Dir            string
@@ -160,8 +161,8 @@ func (p Program) logger(screen *screen, face face, verbose bool) *slog.Logger {
 	return slog.New(&lines{screen: screen, level: level, now: p.Now, mark: face.Mark})
 }
 
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 

@@ -153,6 +153,7 @@ func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
 		Tell:     func(text string) { screen.tell(text) },
 		Show:     func(text string) { p.show(asJSON, text) },
 		Annotate: annotator(in.face),
+		Ask:      p.asker(screen, in.face),
 		Result:   func(value any) { result = value },
 	}
 	if config.Use != nil && config.Use.Pending {

@@ -38,6 +38,9 @@ type Run struct {
 	// Annotate points a finding out in the source by what the face has for that, and returns
 	// false when it takes no more of its level. It is nil where the face has nothing.
 	Annotate func(report.Annotation) bool
+	// Ask puts a question to a person and returns the answer, otherwise for an empty one. It is
+	// nil where there is nobody to ask. The error is one of usage where no answer comes.
+	Ask func(ctx context.Context, question, otherwise string) (string, error)
 	// Result is what --json prints: any value with a documented JSON form. The last call counts.
 	Result func(value any)
 	// Usage tells what the process has used of the machine so far: CPU time of its own and its

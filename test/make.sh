@@ -98,6 +98,17 @@ actions() {
   tested go test -count=1 -timeout 15m ./test/runner
 }
 
+# scanners has real tools write what the reader reads: those that are quick to come by. make lint
+# and make soak build golangci-lint, ESLint comes from npm.
+scanners() {
+  say "what real scanners write"
+  asked=gosec,govulncheck,gitleaks
+  linters
+  [ ! -x "$tools/golangci-lint" ] || asked=$asked,golangci-lint
+  ! command -v npm >/dev/null 2>&1 || asked=$asked,eslint
+  KNOWNGOOD_TEST_SCANNERS=$asked KNOWNGOOD_TEST_LINTERS=$tools tested go test -count=1 ./test/scanners
+}
+
 # modules are the test programs that have modules of their own and tests that need no cluster.
 modules() {
   for module in test/image test/shop test/cluster; do
@@ -152,8 +163,7 @@ test_() {
   packages
   quick
   modules
-  say "what real scanners write"
-  KNOWNGOOD_TEST_SCANNERS=gosec,govulncheck,gitleaks tested go test -count=1 ./test/scanners
+  scanners
   actions
   cluster_tests
   say "all tests passed"
@@ -163,9 +173,12 @@ demo() { go run ./test/demo -cluster "${CLUSTER:-}" -name "${NAME:-demo}"; }
 
 try() { go run ./test/try; }
 
+# linters sets tools to where the pinned linters lie once they are built.
+linters() { tools=$(cache)/lint/$(cksum <test/tools/lint/go.sum | cut -d' ' -f1); }
+
 # lint_tools builds the pinned linters where they are not built yet.
 lint_tools() {
-  tools=$(cache)/lint/$(cksum <test/tools/lint/go.sum | cut -d' ' -f1)
+  linters
   [ -x "$tools/golangci-lint" ] || {
     echo "building the linters, once"
     mkdir -p "$tools"
@@ -311,7 +324,8 @@ soak_fuzz() {
 }
 
 soak_reader() {
-  KNOWNGOOD_TEST_SCANNERS=all soaked "what real scanners write" ./test/scanners
+  lint_tools
+  KNOWNGOOD_TEST_SCANNERS=all KNOWNGOOD_TEST_LINTERS=$tools soaked "what real scanners write" ./test/scanners
   soaked "memory of the reader" -run Memory ./pkg/sarif
   KNOWNGOOD_BENCH=10,100,1024 soaked "readers compared" -run Compare ./pkg/sarif
 }

@@ -200,6 +200,33 @@ func checkGitLab(t *testing.T, entry release.Entry, text []byte) {
 	}
 }
 
+// TestGitLabHoldsWhatBlocks: a result of any kind that blocks is a vulnerability; what the tool
+// calls fine is none.
+func TestGitLabHoldsWhatBlocks(t *testing.T) {
+	t.Parallel()
+	judged := func(kind release.Kind, verb release.Verb) release.Judgement {
+		return release.Judgement{Verb: verb, Finding: release.Finding{Tool: "t", Rule: string(kind) + " " + string(verb), Kind: kind}}
+	}
+	text, err := report.GitLab(release.Entry{Decision: &release.Decision{Judgements: []release.Judgement{
+		judged(release.KindPass, release.Block), judged(release.KindNotApplicable, release.Notice), judged(release.KindFail, release.Allow),
+		judged(release.KindPass, release.Allow), judged(release.KindNotApplicable, release.Allow),
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Vulnerabilities []struct{ Name string } }
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, v := range file.Vulnerabilities {
+		got = append(got, v.Name)
+	}
+	if want := []string{"pass block", "notApplicable notice", "fail allow"}; !slices.Equal(got, want) {
+		t.Errorf("vulnerabilities %q, want %q", got, want)
+	}
+}
+
 // TestSourceLines: the line stands below the row, never that of a secret, and never live.
 func TestSourceLines(t *testing.T) {
 	t.Parallel()

@@ -47,7 +47,7 @@ func GitLab(entry release.Entry) ([]byte, error) {
 	accepted := 0
 	for i, j := range d.Judgements {
 		switch {
-		case j.Finding.Baseline == release.BaselineAbsent, j.Finding.Kind == release.KindPass, j.Finding.Kind == release.KindNotApplicable:
+		case j.Finding.Baseline == release.BaselineAbsent, j.Verb == release.Allow && passed(j.Finding):
 		case j.Verb == release.Waive, j.Verb == release.Allow && j.Finding.Suppressed:
 			accepted++
 		default:
@@ -62,6 +62,11 @@ func GitLab(entry release.Entry) ([]byte, error) {
 		return nil, fmt.Errorf("write GitLab's report: %w", err)
 	}
 	return append(text, '\n'), nil
+}
+
+// passed tells a result that says of the code that it is fine.
+func passed(f release.Finding) bool {
+	return f.Kind == release.KindPass || f.Kind == release.KindNotApplicable
 }
 
 type gitlabReport struct {

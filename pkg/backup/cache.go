@@ -20,7 +20,10 @@ type packs struct {
 	// limit is how many bytes of packs are kept; 0 keeps none.
 	limit int64
 
-	mu    sync.Mutex
+	mu sync.Mutex
+	// allowed may refuse deletions; nil refuses none.
+	allowed func() error
+
 	used  int64
 	order list.List // of *pack, the last used in front
 	known map[blob.ID]*list.Element

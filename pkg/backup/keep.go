@@ -106,7 +106,7 @@ func (s *saver) finish() error {
 	if err := s.writer.Flush(s.kopia); err != nil {
 		return err
 	}
-	if err := errors.Join(s.repository.unchanged(s.kopia), s.used.there(s.kopia, s.writer.BlobReader())); err != nil {
+	if err := errors.Join(s.held.held(), s.repository.unchanged(s.kopia), s.used.there(s.kopia, s.writer.BlobReader())); err != nil {
 		return err
 	}
 	now := s.repository.options.Now()
@@ -226,7 +226,7 @@ func (u usedPacks) there(ctx context.Context, st blob.Reader) error {
 	}
 	names := slices.Sorted(maps.Keys(missing))
 	return fault.Hint(fmt.Errorf("%w: the bucket has lost %d objects that it needs, the first is %s", ErrDamaged, len(names), names[0]),
-		"backup verify tells which backups are damaged; set a new repository up elsewhere, and save to it")
+		"save again: what the lost objects held is then stored anew; backup verify tells which older backups stay damaged")
 }
 
 // checkpointType is the type of the notes that a save leaves for the next one.

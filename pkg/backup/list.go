@@ -45,6 +45,10 @@ func (r *Repository) List(ctx context.Context, q Query) ([]release.Backup, error
 	if err != nil {
 		return nil, fmt.Errorf("list the backups in %s: %w", r.Place(), err)
 	}
+	held, err := r.holds(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the backups in %s: %w", r.Place(), err)
+	}
 	var found []release.Backup
 	var errs []error
 	for _, note := range notes {
@@ -56,7 +60,7 @@ func (r *Repository) List(ctx context.Context, q Query) ([]release.Backup, error
 			errs = append(errs, fmt.Errorf("read backup %s: %w: %w", note.ID, ErrDamaged, err))
 			continue
 		}
-		if b.Verified = verified[b.ID]; q.selects(b) {
+		if b.Verified, b.Hold = verified[b.ID], held[b.ID]; q.selects(b) {
 			found = append(found, b)
 		}
 	}

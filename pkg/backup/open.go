@@ -42,6 +42,10 @@ type Options struct {
 	Setup bool
 	// AllowHTTP lets the repository be reached over a network without TLS.
 	AllowHTTP bool
+	// Owner names this process to others at work in the repository; "" uses host and process.
+	Owner string
+	// Lease is how long others take this process for alive without a sign; 0 is DefaultLease.
+	Lease time.Duration
 }
 
 // A Repository is an open repository of backups. Close it.

@@ -73,8 +73,9 @@ func (p *past) find(ctx context.Context, r *Repository, e *Entry) (*Entry, error
 		if err != nil {
 			continue
 		}
-		// What no backup needs may have been taken out of the repository meanwhile.
-		if _, err := r.kopia.VerifyObject(ctx, id); err == nil {
+		// What no backup needs may have been taken out of the repository meanwhile, and what is
+		// marked as deleted may be lost or about to go.
+		if contents, err := r.kopia.VerifyObject(ctx, id); err == nil && !r.marked(ctx, contents) {
 			return old, nil
 		}
 	}

@@ -56,6 +56,16 @@ const (
 // An error of status Partial comes with a restore that is in place and is not in all as it
 // was. A file whose content is not what it was is ErrDamaged, and nothing is put in place.
 func (r *Repository) Restore(ctx context.Context, t Target) (Restored, error) {
+	ctx, held, err := r.begin(ctx, useRestore, t.ID)
+	if err != nil {
+		return Restored{}, err
+	}
+	result, err := r.bring(ctx, t)
+	return result, held.finish(ctx, err)
+}
+
+// bring is Restore under a lease.
+func (r *Repository) bring(ctx context.Context, t Target) (Restored, error) {
 	began := r.options.Now()
 	result, err := r.restore(ctx, t)
 	result.Seconds = r.options.Now().Sub(began).Seconds()

@@ -3,6 +3,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/object"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/knowngood/knowngood/pkg/fault"
@@ -28,7 +30,12 @@ type Request struct {
 	// Checkpoint is how often what was uploaded so far is kept for the next run, should this
 	// one be killed. Zero means DefaultCheckpoint.
 	Checkpoint time.Duration
+	// Limit is how long the save may take. Zero means DefaultLimit.
+	Limit time.Duration
 }
+
+// DefaultLimit is how long a save may take.
+const DefaultLimit = 24 * time.Hour
 
 // DefaultCheckpoint is how often a save keeps what it has uploaded so far.
 const DefaultCheckpoint = 5 * time.Minute
@@ -45,18 +52,20 @@ func (r *Repository) Save(ctx context.Context, q Request) (release.Backup, error
 		App: q.Label.App, Environment: q.Label.Environment, Commit: q.Label.Commit, Run: q.Label.Run,
 		Volume: q.Label.Volume, Taken: r.options.Now(),
 	}
+	limit := cmp.Or(q.Limit, DefaultLimit)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it is not done after %s", limit))
+	defer cancel()
 	if err := r.ready(ctx, q.Folder); err != nil {
 		return made, err
 	}
-	// kopia's calls outlive a cancelled ctx: cut short they would lose what was uploaded.
-	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(endTime, stop) })()
-	s := &saver{repository: r, request: q, made: &made, kopia: alive, began: made.Taken}
-	err := s.save(ctx)
+	ctx, held, err := r.begin(ctx, useSave, "")
+	if err != nil {
+		return made, err
+	}
+	err = held.finish(ctx, r.attempt(ctx, q, &made, held))
 	made.Seconds = r.options.Now().Sub(made.Taken).Seconds()
 	if err = errors.Join(err, r.failed()); err != nil {
-		return made, fmt.Errorf("save %s to %s: %w", q.Folder, r.Place(), err)
+		return made, r.unsaved(ctx, q, err)
 	}
 	return made, incomplete(made)
 }
@@ -123,6 +132,7 @@ type saver struct {
 	request    Request
 	made       *release.Backup
 	kopia      context.Context // for kopia's calls alone
+	held       *lease
 	began      time.Time
 
 	writer repo.DirectRepositoryWriter
@@ -152,8 +162,8 @@ func (s *saver) save(ctx context.Context) error {
 	defer writer.Close(s.kopia)
 	s.writer = writer
 	s.first, s.seen = map[uint64]*Entry{}, map[uint64]bool{}
-	s.tree = &tree{ctx: s.kopia, writer: writer}
 	s.used = usedPacks{}
+	s.tree = &tree{ctx: s.kopia, writer: writer, wrote: func(id object.ID) error { return s.used.add(s.kopia, writer, id.String()) }}
 	if s.past, err = s.repository.recall(s.kopia, s.request.Label); err != nil {
 		return err
 	}

@@ -21,7 +21,9 @@ import (
 type tree struct {
 	ctx    context.Context
 	writer repo.RepositoryWriter
-	open   []level
+	// wrote is told each folder that was written.
+	wrote func(object.ID) error
+	open  []level
 }
 
 // A level is a folder that is not complete yet.
@@ -90,6 +92,9 @@ func (t *tree) folder(l level) (*snapshot.DirEntry, error) {
 	manifest := l.builder.Build(made.ModTime, "")
 	id, err := snapshotfs.WriteDirManifest(t.ctx, t.writer, string(l.entry.Path), manifest, compressor)
 	made.Type, made.ObjectID, made.DirSummary = snapshot.EntryTypeDirectory, id, manifest.Summary
+	if err == nil {
+		err = t.wrote(id)
+	}
 	return made, err
 }
 

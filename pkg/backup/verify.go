@@ -34,6 +34,16 @@ type Proof struct {
 // error of status Failed, and the verification that comes with it says why. What was found is
 // kept in the repository, for List.
 func (r *Repository) Verify(ctx context.Context, p Proof) (release.Verification, error) {
+	ctx, held, err := r.begin(ctx, useVerify, p.ID)
+	if err != nil {
+		return release.Verification{}, err
+	}
+	v, err := r.prove(ctx, p)
+	return v, held.finish(ctx, err)
+}
+
+// prove is Verify under a lease.
+func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, error) {
 	v := release.Verification{At: r.options.Now(), Check: p.CheckName}
 	folder, err := os.MkdirTemp(p.Scratch, "knowngood-verify-")
 	if err != nil {
@@ -42,6 +52,9 @@ func (r *Repository) Verify(ctx context.Context, p Proof) (release.Verification,
 	err = r.verify(ctx, p, filepath.Join(folder, "data"), &v)
 	v.Seconds = r.options.Now().Sub(v.At).Seconds()
 	if ctx.Err() == nil {
+		if errors.Is(err, ErrDamaged) {
+			err = errors.Join(err, r.suspect(ctx, p.ID))
+		}
 		err = errors.Join(err, r.note(ctx, p.ID, v))
 	}
 	if removing := removeAll(folder); removing != nil {
@@ -54,7 +67,7 @@ func (r *Repository) Verify(ctx context.Context, p Proof) (release.Verification,
 }
 
 func (r *Repository) verify(ctx context.Context, p Proof, folder string, v *release.Verification) error {
-	restored, err := r.Restore(ctx, Target{ID: p.ID, Folder: folder})
+	restored, err := r.bring(ctx, Target{ID: p.ID, Folder: folder})
 	if err != nil && fault.StatusOf(err) != fault.Partial {
 		if ctx.Err() == nil {
 			v.Differences = append(v.Differences, err.Error())
@@ -103,7 +116,7 @@ const verificationType = "knowngood-verification"
 
 // note keeps what a verification found beside the backup.
 func (r *Repository) note(ctx context.Context, id string, v release.Verification) error {
-	labels := map[string]string{manifest.TypeLabelKey: verificationType, "backup": id}
+	labels := noteLabels(verificationType, id)
 	err := repo.WriteSession(ctx, r.kopia, repo.WriteSessionOptions{Purpose: "verify"}, func(ctx context.Context, w repo.RepositoryWriter) error {
 		_, err := w.PutManifest(ctx, labels, v)
 		return err

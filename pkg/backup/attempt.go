@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kopia/kopia/repo/blob"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/release"
+)
+
+// unsaved tells why there is no backup.
+func (r *Repository) unsaved(ctx context.Context, q Request, err error) error {
+	if cause := context.Cause(ctx); errors.Is(ctx.Err(), context.DeadlineExceeded) && cause != nil {
+		err = fault.Hint(fault.Exit(fault.Failed, cause), "what was uploaded is used by the next save of the volume; give it more time with --timeout")
+	}
+	return fmt.Errorf("save %s to %s: %w", q.Folder, r.Place(), err)
+}
+
+// attempt saves, and once more when the bucket turned out to have lost what the save counted on.
+func (r *Repository) attempt(ctx context.Context, q Request, made *release.Backup, held *lease) error {
+	fresh := *made
+	err := r.once(ctx, q, made, held)
+	if !errors.Is(err, ErrDamaged) && !errors.Is(err, blob.ErrBlobNotFound) || ctx.Err() != nil {
+		return err
+	}
+	n, healing := r.renounce(ctx)
+	if healing != nil || n == 0 {
+		return errors.Join(healing, err)
+	}
+	*made = fresh
+	return r.once(ctx, q, made, held)
+}
+
+func (r *Repository) once(ctx context.Context, q Request, made *release.Backup, held *lease) error {
+	// kopia's calls outlive a cancelled ctx: cut short they would lose what was uploaded.
+	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(endTime, stop) })()
+	s := &saver{repository: r, request: q, made: made, kopia: alive, began: made.Taken, held: held}
+	return s.save(ctx)
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+
+	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/release"
+)
+
+// A clock is that of a bucket and of the machines that use it.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(10 * time.Millisecond) // what is written later has a later time
+	return c.at
+}
+
+// Since implements gofakes3.TimeSource.
+func (c *clock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+func (c *clock) sleep(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// timed starts an S3 server whose objects bear the times of a clock.
+func timed(t *testing.T) (place string, c *clock) {
+	t.Helper()
+	c = &clock{at: time.Now().Add(-60 * 24 * time.Hour).Truncate(time.Second)}
+	store := s3mem.New(s3mem.WithTimeSource(c))
+	if err := store.CreateBucket("backups"); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(gofakes3.New(store, gofakes3.WithLogger(gofakes3.DiscardLog()), gofakes3.WithTimeSource(c), gofakes3.WithTimeSkewLimit(0)).Server())
+	t.Cleanup(server.Close)
+	return "s3://backups/team?region=us-east-1&use_path_style=true&anonymous=true&endpoint=" + url.QueryEscape(server.URL), c
+}
+
+func at(t *testing.T, place string, c *clock) backup.Options {
+	t.Helper()
+	o := options(t, place)
+	o.Now, o.Owner = c.Now, "the test"
+	return o
+}
+
+func proved(t *testing.T, r *backup.Repository, folder string) release.Backup {
+	t.Helper()
+	made := save(t, r, folder)
+	if _, err := r.Verify(t.Context(), backup.Proof{ID: made.ID, Scratch: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func pruning(last int) backup.Pruning { return backup.Pruning{Rules: backup.Rules{Last: last}} }
+
+func prune(t *testing.T, r *backup.Repository, q backup.Pruning) backup.Pruned {
+	t.Helper()
+	did, err := r.Prune(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return did
+}
+
+func ids(t *testing.T, r *backup.Repository) []string {
+	t.Helper()
+	listed, err := r.List(t.Context(), backup.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, b := range listed {
+		found = append(found, b.ID)
+	}
+	return found
+}
+
+// What only a pruned backup held leaves the bucket, after kopia's delays and not before, and
+// what others need stays.
+func TestPrunedContentIsFreed(t *testing.T) {
+	t.Parallel()
+	place, c := timed(t)
+	source := t.TempDir()
+	some(t, source, 20, 24<<20)
+	r := open(t, at(t, place, c))
+	first := proved(t, r, source)
+	c.sleep(24 * time.Hour)
+	check(os.RemoveAll(source))
+	some(t, source, 20, 24<<20)
+	second := proved(t, r, source)
+	c.sleep(25 * time.Hour)
+	shown, err := r.Plan(t.Context(), pruning(1))
+	if err != nil || len(shown.Gone()) != 1 || shown.Gone()[0].ID != first.ID {
+		t.Fatalf("%v: %+v", err, shown)
+	}
+	if got := ids(t, r); len(got) != 2 {
+		t.Errorf("a plan changed something: %q", got)
+	}
+	var freed int64
+	day := 0
+	for ; day < 6 && freed < 20<<20; day++ {
+		q := pruning(1)
+		if day == 0 {
+			q.Plan = shown.Digest
+		}
+		did := prune(t, open(t, at(t, place, c)), q)
+		if !did.Done || !did.Upkeep.Ran {
+			t.Fatalf("day %d: %+v", day, did)
+		}
+		freed += did.Upkeep.FreedBytes
+		t.Logf("day %d: freed %d bytes in %d objects, %d unused", day, did.Upkeep.FreedBytes, did.Upkeep.FreedObjects, did.Upkeep.UnusedBytes)
+		c.sleep(25 * time.Hour)
+	}
+	if freed < 20<<20 || day < 3 {
+		t.Errorf("freed %d bytes in %d days", freed, day)
+	}
+	again := open(t, at(t, place, c))
+	if got := ids(t, again); len(got) != 1 || got[0] != second.ID {
+		t.Errorf("left: %q", got)
+	}
+	target := t.TempDir()
+	restore(t, again, second.ID, target)
+	same(t, source, target)
+}
+
+func TestAPlanThatChangedIsNotCarriedOut(t *testing.T) {
+	t.Parallel()
+	r := open(t, options(t, t.TempDir()))
+	source := t.TempDir()
+	some(t, source, 3, 3000)
+	proved(t, r, source)
+	proved(t, r, source)
+	shown, err := r.Plan(t.Context(), pruning(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proved(t, r, source)
+	q := pruning(1)
+	q.Plan = shown.Digest
+	_, err = r.Prune(t.Context(), q)
+	if !errors.Is(err, backup.ErrPlan) || fault.StatusOf(err) != fault.Usage || len(fault.Hints(err)) == 0 {
+		t.Error(err)
+	}
+	if got := ids(t, r); len(got) != 3 {
+		t.Errorf("%q", got)
+	}
+	stop := errors.New("stop")
+	q = pruning(1)
+	q.Before = func(context.Context, backup.Plan) error { return stop }
+	if _, err := r.Prune(t.Context(), q); !errors.Is(err, stop) || len(ids(t, r)) != 3 {
+		t.Errorf("%v, %q", err, ids(t, r))
+	}
+	if _, err := r.Prune(t.Context(), pruning(0)); fault.StatusOf(err) != fault.Usage {
+		t.Errorf("rules that keep nothing: %v", err)
+	}
+}
+
+func TestWhatIsHeldOrInUseStays(t *testing.T) {
+	t.Parallel()
+	place := t.TempDir()
+	r := open(t, options(t, place))
+	source := t.TempDir()
+	some(t, source, 3, 3000)
+	held, used, old, newest := proved(t, r, source), proved(t, r, source), proved(t, r, source), proved(t, r, source)
+	if _, err := r.Hold(t.Context(), held.ID, "the audit"); err != nil {
+		t.Fatal(err)
+	}
+	checked := make(chan struct{})
+	var went backup.Pruned
+	_, err := r.Verify(t.Context(), backup.Proof{ID: used.ID, Scratch: t.TempDir(), Check: func(context.Context, string) error {
+		defer close(checked)
+		other := open(t, options(t, place))
+		went = prune(t, other, pruning(1))
+		return nil
+	}})
+	<-checked
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !went.Done || went.Upkeep.Ran || !strings.Contains(went.Upkeep.Postponed, "verify") {
+		t.Errorf("%+v", went.Upkeep)
+	}
+	why := map[string]string{}
+	for _, f := range went.Plan.Fates {
+		why[f.ID] = f.Why
+	}
+	if !strings.Contains(why[held.ID], "the audit") || !strings.Contains(why[used.ID], "in use") {
+		t.Errorf("%q", why)
+	}
+	if got := ids(t, open(t, options(t, place))); len(got) != 3 || !strings.Contains(strings.Join(got, " "), newest.ID) || strings.Contains(strings.Join(got, " "), old.ID) {
+		t.Errorf("left: %q", got)
+	}
+	if err := r.Unhold(t.Context(), held.ID); err != nil {
+		t.Fatal(err)
+	}
+	did := prune(t, open(t, options(t, place)), pruning(1))
+	if got := ids(t, open(t, options(t, place))); !did.Upkeep.Ran || len(got) != 1 || got[0] != newest.ID {
+		t.Errorf("left: %q, %+v", got, did.Upkeep)
+	}
+	if entries, err := os.ReadDir(filepath.Join(place, "knowngood/use")); err != nil || len(entries) != 0 {
+		t.Errorf("leases are left behind: %v, %v", entries, err)
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // the log-in plug-ins that kubeconfigs name
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -46,7 +47,9 @@ type Cluster struct {
 	Core         kubernetes.Interface
 	Snapshots    snapclient.Interface
 	Certificates cmclient.Interface
-	Streams      Streams
+	// Metadata reads objects without their content, as that of Secrets.
+	Metadata metadata.Interface
+	Streams  Streams
 
 	// REST is nil for a fake cluster.
 	REST *rest.Config
@@ -118,6 +121,9 @@ func (c *Cluster) clients() error {
 	}
 	if c.Certificates, err = cmclient.NewForConfigAndClient(c.REST, transport); err != nil {
 		return fault.Usagef("cert-manager client for %s: %w", c.Host, err)
+	}
+	if c.Metadata, err = metadata.NewForConfigAndClient(c.REST, transport); err != nil {
+		return fault.Usagef("metadata client for %s: %w", c.Host, err)
 	}
 	c.Streams = &streams{config: c.REST, cluster: c}
 	return nil

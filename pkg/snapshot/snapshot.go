@@ -25,6 +25,9 @@ type Request struct {
 	Class string
 	// Timeout is the deadline of each volume.
 	Timeout time.Duration
+	// Fits, where it is given, says of each snapshot as it is planned why it would not serve. Then
+	// nothing is touched.
+	Fits func(context.Context, release.Snapshot) error
 }
 
 // Take snapshots the claims of the cluster's namespace. What was done comes back also with an
@@ -86,10 +89,25 @@ func (t *taking) plan(ctx context.Context) error {
 	if err := t.survey(ctx, claims); err != nil {
 		return err
 	}
+	if err := t.fit(ctx); err != nil {
+		return err
+	}
 	if err := t.find(ctx); err != nil {
 		return err
 	}
 	return t.planHooks(pods)
+}
+
+// fit asks whether the snapshots will serve, and names all that will not.
+func (t *taking) fit(ctx context.Context) error {
+	if t.request.Fits == nil {
+		return nil
+	}
+	errs := make([]error, len(t.targets))
+	for i, target := range t.targets {
+		errs[i] = t.request.Fits(ctx, target.record)
+	}
+	return errors.Join(errs...)
 }
 
 // take snapshots all targets at once and thaws each pod as soon as its claims are cut.

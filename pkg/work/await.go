@@ -165,7 +165,7 @@ func (r *running) hangs(name string, waiting *corev1.ContainerStateWaiting) (kub
 func cures(reason string) (cure string, pull bool) {
 	switch reason {
 	case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable":
-		return "name an image that the nodes can pull with --image; a private registry's Secret belongs to the service account", true
+		return "name an image that the nodes can pull with --backup-image; a private registry's Secret belongs to the service account", true
 	case "CreateContainerConfigError":
 		return "the Secrets that the Job reads must be in its namespace, with the keys that were named", false
 	case "CreateContainerError", "RunContainerError", "PreCreateHookError", "PostStartHookError":

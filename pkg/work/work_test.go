@@ -125,7 +125,7 @@ func TestWhatCannotRunEndsEarlyWithItsCure(t *testing.T) {
 		says, cure string
 		within     time.Duration
 	}{
-		{"an image", waits("ImagePullBackOff", "not found"), "ImagePullBackOff: not found", "--image", 30 * time.Second},
+		{"an image", waits("ImagePullBackOff", "not found"), "ImagePullBackOff: not found", "--backup-image", 30 * time.Second},
 		{"a Secret", waits("CreateContainerConfigError", `secret "key" not found`), `secret "key" not found`, "in its namespace", 30 * time.Second},
 		{"a scheduler", &fakecluster.Jobs{Unscheduled: "0/3 nodes are available"}, "Unschedulable: 0/3 nodes are available", "--timeout", 61 * time.Second},
 		{"Pod Security", &fakecluster.Jobs{Refused: `pods "x" is forbidden: violates PodSecurity "restricted:latest"`}, "violates PodSecurity", "--backup-user", 30 * time.Second},

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	corefake "k8s.io/client-go/kubernetes/fake"
+	metafake "k8s.io/client-go/metadata/fake"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/knowngood/knowngood/pkg/kube"
@@ -30,15 +31,21 @@ type Cluster struct {
 	CoreFake        *corefake.Clientset
 	SnapshotFake    *snapfake.Clientset
 	CertificateFake *cmfake.Clientset
+	MetadataFake    *metafake.FakeMetadataClient
 }
 
 // New makes a cluster that holds the objects, with namespace as its own.
 func New(tb testing.TB, namespace string, objects ...runtime.Object) *Cluster {
 	tb.Helper()
+	scheme := metafake.NewTestScheme()
+	if err := metav1.AddMetaToScheme(scheme); err != nil {
+		tb.Fatal(err)
+	}
 	c := &Cluster{
 		CoreFake:        corefake.NewSimpleClientset(), // NewClientset reads the whole OpenAPI, 0.2 s each time
 		SnapshotFake:    snapfake.NewSimpleClientset(), //nolint:staticcheck // this module has no NewClientset
 		CertificateFake: cmfake.NewSimpleClientset(),
+		MetadataFake:    metafake.NewSimpleMetadataClient(scheme),
 	}
 	var created atomic.Int64
 	name := func(object runtime.Object) {
@@ -68,7 +75,7 @@ func New(tb testing.TB, namespace string, objects ...runtime.Object) *Cluster {
 	}
 	c.Cluster = &kube.Cluster{
 		Namespace: namespace, Host: "https://fake.example",
-		Core: c.CoreFake, Snapshots: c.SnapshotFake, Certificates: c.CertificateFake,
+		Core: c.CoreFake, Snapshots: c.SnapshotFake, Certificates: c.CertificateFake, Metadata: c.MetadataFake,
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 	return c

@@ -3,12 +3,167 @@
 package steps
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/kube"
+	"github.com/knowngood/knowngood/pkg/protect"
 	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/report"
+	"github.com/knowngood/knowngood/pkg/step"
+	"github.com/knowngood/knowngood/pkg/work"
 )
+
+// protecting holds the inputs of the backups of snapshots.
+type protecting struct {
+	repository, keySecret, bucketSecret string
+	image, account, user, class, memory string
+	deadline                            time.Duration
+
+	// prepared is the request as far as it is known before the snapshots are; set by prepare.
+	prepared protect.Request
+}
+
+func (p *protecting) declare(set *step.Set) {
+	set.Text(&p.repository, "repository", "", repositoryDoc)
+	set.Text(&p.keySecret, "repository-password-secret", "", keySecretDoc)
+	set.Text(&p.bucketSecret, "bucket-secret", "",
+		"Secret of the namespace whose entries are the environment of the backup's Job, e.g. AWS_ACCESS_KEY_ID; empty leaves it to the service account.")
+	set.Text(&p.account, "backup-account", "",
+		"Service account of the backup's Job: its identity in the cloud and its image pull Secrets, never its token; empty uses the namespace's default one.")
+	set.Text(&p.image, "backup-image", "", "Image of knowngood that the Job runs; empty uses the published one of this version.")
+	set.Text(&p.user, "backup-user", "",
+		"Number of the user that owns the data, as UID or UID:GID, where the Job must not be root; empty reads every file as root with DAC_OVERRIDE alone, from a read-only mount.")
+	set.Text(&p.class, "backup-class", "", "StorageClass of the temporary claims that are made of snapshots; empty uses that of each claim.")
+	set.Text(&p.memory, "backup-memory", "1Gi", "The most memory that the Job may use.")
+	set.Duration(&p.deadline, "backup-timeout", 6*time.Hour, "How long the backup of a volume may take.")
+	set.Output("backups", "Ids of the backups in the repository, separated by commas.")
+
+	const where = ", where the policy wants backups"
+	set.Needs("create,get,list,watch,delete", "batch/jobs", "run the backup's Job, and take it away"+where)
+	set.Needs("get,watch", "pods", "await the Job's pod"+where)
+	set.Needs("get", "pods/log", "tell the Job's progress"+where)
+	set.Needs("create,get,watch", "persistentvolumeclaims", "make a temporary claim of each snapshot"+where)
+	set.NeedsCluster("get", "storage.k8s.io/storageclasses", "know that temporary claims take their volumes with them"+where)
+}
+
+// Sentences of inputs that other steps have too.
+const (
+	repositoryDoc = "Where the backups lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own, one for each application and environment."
+	keySecretDoc  = "Kubernetes Secret that holds the key of the repository under password, as name or namespace/name." //nolint:gosec // a sentence
+)
+
+// beyond tells whether a decision wants more kept than snapshots.
+func beyond(d release.Decision) bool {
+	return d.Protect == release.ProtectBackup || d.Protect == release.ProtectVerify
+}
+
+// prepare refuses, before anything is touched, what cannot become a backup: each refusal names the
+// input that cures it.
+func (p *protecting) prepare(ctx context.Context, run *Run, c *cluster, d release.Decision) error {
+	if d.Protect == release.ProtectVerify {
+		return fault.Hint(
+			fault.Exit(fault.Usage, fmt.Errorf("the policy wants protection by %s (%s), and no test restore can be made in the cluster yet", d.Protect, d.ProtectBecause)),
+			"nothing was touched; write \"%s: backup\" under protect in %s, and prove the backup with: knowngood backup verify", d.Risk, StandardConfig)
+	}
+	wanted := fmt.Sprintf("the policy wants protection by %s (%s)", d.Protect, d.ProtectBecause)
+	scheme, _, isURL := strings.Cut(p.repository, "://")
+	switch {
+	case p.repository == "":
+		return refuse(wanted, "no repository is given", "give --repository, e.g. s3://backups/shop; the Job in the cluster must reach it")
+	case !isURL || scheme == "file" || scheme == "mem":
+		return refuse(wanted, fmt.Sprintf("the Job in the cluster cannot reach the repository %.80q", p.repository), "give --repository as s3://, gs:// or azblob://")
+	case p.keySecret == "":
+		return refuse(wanted, "no Secret with the key of the repository is given",
+			"give --repository-password-secret: the Secret of the namespace that holds the key under "+protect.KeyName)
+	}
+	identity, err := p.identity()
+	if err != nil {
+		return err
+	}
+	connected, err := c.connect(ctx, run)
+	if err != nil {
+		return err
+	}
+	secret, err := secretHere(p.keySecret, connected.Namespace)
+	if err != nil {
+		return err
+	}
+	p.prepared = protect.Request{
+		Repository: p.repository, KeySecret: secret, BucketSecret: p.bucketSecret,
+		Image: cmp.Or(p.image, "ghcr.io/knowngood/knowngood:"+run.Version), Account: p.account, As: identity,
+		Class: p.class, Memory: p.memory, Start: c.timeout, Deadline: p.deadline,
+	}
+	return p.prepared.Ready(ctx, connected)
+}
+
+func refuse(wanted, lack, cure string) error {
+	return fault.Hint(fault.Usagef("%s, and %s", wanted, lack), "nothing was touched; %s", cure)
+}
+
+// secretHere returns the name of a Secret that pods of the namespace can read.
+func secretHere(given, namespace string) (string, error) {
+	if space, name, found := strings.Cut(given, "/"); found {
+		if space != namespace {
+			return "", fault.Hint(fault.Usagef("repository-password-secret %q: the Job runs in namespace %s and reads Secrets of it alone", given, namespace),
+				"keep a copy of the Secret there")
+		}
+		return name, nil
+	}
+	return given, nil
+}
+
+// identity reads the user as whom the Job runs.
+func (p *protecting) identity() (work.Identity, error) {
+	if p.user == "" {
+		return work.Keeper(), nil
+	}
+	first, second, both := strings.Cut(p.user, ":")
+	user, err := strconv.ParseUint(first, 10, 31)
+	group := user
+	if err == nil && both {
+		group, err = strconv.ParseUint(second, 10, 31)
+	}
+	if err != nil || user == 0 {
+		return work.Identity{}, fault.Usagef("backup-user %q: want the number of a user above zero, as UID or UID:GID", p.user)
+	}
+	return work.User(int64(user), int64(group)), nil
+}
+
+// run saves the snapshots and leaves the backups in the entry, also when only some are made.
+func (p *protecting) run(ctx context.Context, run *Run, c *cluster, taken *release.Protection, e *release.Entry) error {
+	connected, err := c.connect(ctx, run)
+	if err != nil {
+		return err
+	}
+	q := p.prepared
+	q.Subject, q.Snapshots = e.Subject, taken.Snapshots
+	before := connected.Waited()
+	copies, err := protect.Save(ctx, connected, q)
+	e.Copies, e.Waited = &copies, (connected.Waited() - before).Seconds()
+	if len(copies.Backups) > 0 {
+		run.Tell(report.Copies(copies))
+	}
+	var ids []string
+	for _, b := range copies.Backups {
+		ids = append(ids, b.ID)
+	}
+	return errors.Join(err, run.Host.Output("backups", strings.Join(ids, ",")))
+}
+
+// fits is what the snapshots are asked before they are taken; nil where none is to be saved.
+func (p *protecting) fits(c *kube.Cluster, d release.Decision) func(context.Context, release.Snapshot) error {
+	if !beyond(d) {
+		return nil
+	}
+	return func(ctx context.Context, s release.Snapshot) error { return p.prepared.Fits(ctx, c, s) }
+}
 
 // spare leaves out the snapshots of a release at whose risk the policy wants nothing kept.
 func spare(run *Run, d release.Decision, e *release.Entry) error {
@@ -17,17 +172,6 @@ func spare(run *Run, d release.Decision, e *release.Entry) error {
 	run.Log.Info("skipped", "what", why)
 	return errors.Join(
 		run.Host.Output("snapshots", ""), run.Host.Output("frozen-seconds", "0.000"), run.Host.Output("consistency", ""))
-}
-
-// beyondSnapshots is an error where the policy wants more kept than snapshots: they are there,
-// and what else was asked for is not.
-func beyondSnapshots(d release.Decision) error {
-	if d.Protect != release.ProtectBackup && d.Protect != release.ProtectVerify {
-		return nil
-	}
-	return fault.Hint(
-		fault.Exit(fault.Partial, fmt.Errorf("the policy wants protection by %s (%s), and this step takes snapshots alone", d.Protect, d.ProtectBecause)),
-		"make the backup by other means and write \"%s: snapshot\" under protect in %s", d.Risk, StandardConfig)
 }
 
 // unprotected is an error where a release leaves out what the policy wants kept.

@@ -4,11 +4,23 @@ package steps
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/step"
+	"github.com/knowngood/knowngood/pkg/work"
+	"github.com/knowngood/knowngood/test/fakecluster"
 )
 
 // TestSnapshotDoesWhatThePolicyWants lets a gate of the same run say how much is kept. What a
@@ -23,8 +35,8 @@ func TestSnapshotDoesWhatThePolicyWants(t *testing.T) {
 		"":                      {fault.Done, 1, ""},
 		release.ProtectNothing:  {fault.Done, 0, ""},
 		release.ProtectSnapshot: {fault.Done, 1, ""},
-		release.ProtectBackup:   {fault.Partial, 1, "the policy wants protection by backup (p.yaml:9: risk high), and this step takes snapshots alone"},
-		release.ProtectVerify:   {fault.Partial, 1, "the policy wants protection by verify"},
+		release.ProtectBackup:   {fault.Usage, 0, "the policy wants protection by backup (p.yaml:9: risk high), and no repository is given"},
+		release.ProtectVerify:   {fault.Usage, 0, "the policy wants protection by verify"},
 	} {
 		t.Run(string(protect), func(t *testing.T) {
 			t.Parallel()
@@ -39,6 +51,12 @@ func TestSnapshotDoesWhatThePolicyWants(t *testing.T) {
 				t.Errorf("error %v, want status %d", err, test.status)
 			}
 			entry, _ := h.result.(release.Entry)
+			if test.status != fault.Done {
+				if entry.Protection != nil {
+					t.Errorf("refused, and left %+v", entry.Protection)
+				}
+				return
+			}
 			if entry.Protection == nil || len(entry.Protection.Snapshots) != test.taken {
 				t.Fatalf("protection %+v, want %d snapshots", entry.Protection, test.taken)
 			}
@@ -47,6 +65,141 @@ func TestSnapshotDoesWhatThePolicyWants(t *testing.T) {
 			}
 			if _, told := h.outputs["snapshots"]; !told {
 				t.Error("no output")
+			}
+		})
+	}
+}
+
+// TestSnapshotSavesWhatItTook plays the cluster with the program itself: the Job's container is
+// the step that it names, on a folder that stands for the claim.
+func TestSnapshotSavesWhatItTook(t *testing.T) {
+	t.Parallel()
+	c := twoClaims(t)
+	add(t, c, "Delete")
+	folder, place, key := t.TempDir(), "file://"+t.TempDir(), backup.NewKey()
+	if err := os.WriteFile(filepath.Join(folder, "orders"), []byte("one order"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	jobs := &fakecluster.Jobs{Program: func(ctx context.Context, _ *corev1.Pod, container *corev1.Container) (int32, string) {
+		return runs(ctx, t, container, folder, place, key)
+	}}
+	jobs.Play(t, c)
+	run, h := newRun(t)
+	s := newSnapshot(c.Cluster, "name=data")
+	gate := s.subject
+	if err := gate.record(t.Context(), run, "gate", keeps(release.ProtectBackup)); err != nil {
+		t.Fatal(err)
+	}
+	s.protecting = protecting{repository: "s3://backups/shop", keySecret: "shop/key", memory: "1Gi", deadline: time.Hour, image: "knowngood:1"}
+	if err := s.Run(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	record, _ := h.result.(release.Record)
+	if len(record.Entries) != 2 || record.Entries[1].Step != "backup-save" || record.Entries[1].State != release.Done {
+		t.Fatalf("record %+v", record)
+	}
+	made := record.Entries[1].Copies.Backups[0]
+	if made.Volume != "data" || made.Files != 1 || made.Bytes != 9 || made.ID != h.outputs["backups"] {
+		t.Errorf("backup %+v, outputs %v", made, h.outputs)
+	}
+	for _, action := range c.CoreFake.Actions() {
+		if action.GetResource().Resource == "secrets" {
+			t.Errorf("the step asked for Secrets: %s", action.GetVerb())
+		}
+	}
+}
+
+// add gives the cluster what backups need: a StorageClass and the Secret with the key.
+func add(t *testing.T, c *fakecluster.Cluster, policy corev1.PersistentVolumeReclaimPolicy) {
+	t.Helper()
+	class := "fast"
+	claims := c.Core.CoreV1().PersistentVolumeClaims("shop")
+	data, err := claims.Get(t.Context(), "data", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data.Spec.StorageClassName = &class
+	if _, err := claims.Update(t.Context(), data, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Core.StorageV1().StorageClasses().Create(t.Context(), &storagev1.StorageClass{
+		ObjectMeta: metav1.ObjectMeta{Name: class}, Provisioner: "csi.example", ReclaimPolicy: &policy,
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	secret := &metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "key"},
+	}
+	if err := c.MetadataFake.Tracker().Add(secret); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runs is the program in a Job: the arguments are the Job's, but for the folder and the place.
+func runs(ctx context.Context, t *testing.T, container *corev1.Container, folder, place string, key step.Hidden) (int32, string) {
+	if !slices.Equal(container.Args[:3], []string{"work", "save", "/volume"}) {
+		return 2, ""
+	}
+	one := &WorkSave{}
+	set := &step.Set{}
+	one.Declare(set)
+	for _, arg := range container.Args[3:] {
+		name, value, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+		if err := set.Assign(name, value); err != nil {
+			t.Error(err)
+		}
+	}
+	one.folder, one.vault.repository, one.vault.password = folder, place, key
+	run, h := newRun(t)
+	err := one.Run(ctx, run)
+	message, wrong := work.Encode(err, h.result)
+	if wrong != nil {
+		t.Error(wrong)
+	}
+	return int32(fault.StatusOf(err)), string(message)
+}
+
+// TestBackupsAreRefusedBeforeAnythingIsTouched takes one thing away at a time.
+func TestBackupsAreRefusedBeforeAnythingIsTouched(t *testing.T) {
+	t.Parallel()
+	for says, test := range map[string]struct {
+		change func(*protecting)
+		policy corev1.PersistentVolumeReclaimPolicy
+		cure   string
+	}{
+		"no repository is given":                      {func(p *protecting) { p.repository = "" }, "Delete", "--repository"},
+		"cannot reach the repository":                 {func(p *protecting) { p.repository = "/backups" }, "Delete", "s3://"},
+		"no Secret with the key":                      {func(p *protecting) { p.keySecret = "" }, "Delete", "--repository-password-secret"},
+		"reads Secrets of it alone":                   {func(p *protecting) { p.keySecret = "vault/key" }, "Delete", "keep a copy"},
+		"there is no Secret other in namespace shop":  {func(p *protecting) { p.keySecret = "other" }, "Delete", "knowngood key init"},
+		"there is no Secret bucket in namespace shop": {func(p *protecting) { p.bucketSecret = "bucket" }, "Delete", "AWS_ACCESS_KEY_ID"},
+		`backup-memory "much"`:                        {func(p *protecting) { p.memory = "much" }, "Delete", ""},
+		`backup-user "root"`:                          {func(p *protecting) { p.user = "root" }, "Delete", ""},
+		"there is no StorageClass other":              {func(p *protecting) { p.class = "other" }, "Delete", "--backup-class"},
+		"StorageClass fast retains volumes":           {func(*protecting) {}, "Retain", "--backup-class"},
+	} {
+		t.Run(says, func(t *testing.T) {
+			t.Parallel()
+			c := twoClaims(t)
+			add(t, c, test.policy)
+			run, _ := newRun(t)
+			s := newSnapshot(c.Cluster, "name=data")
+			gate := s.subject
+			if err := gate.record(t.Context(), run, "gate", keeps(release.ProtectBackup)); err != nil {
+				t.Fatal(err)
+			}
+			s.protecting = protecting{repository: "s3://backups/shop", keySecret: "key", memory: "1Gi", deadline: time.Hour}
+			test.change(&s.protecting)
+			err := s.Run(t.Context(), run)
+			if fault.StatusOf(err) != fault.Usage || !strings.Contains(err.Error(), says) || !strings.Contains(strings.Join(fault.Hints(err), " "), test.cure) {
+				t.Errorf("error %v, hints %q", err, fault.Hints(err))
+			}
+			for _, action := range append(c.CoreFake.Actions(), c.SnapshotFake.Actions()...) {
+				if verb := action.GetVerb(); verb != "get" && verb != "list" && verb != "watch" && action.GetResource().Resource != "storageclasses" &&
+					(verb != "update" || action.GetResource().Resource != "persistentvolumeclaims") {
+					t.Errorf("%s %s", verb, action.GetResource().Resource)
+				}
 			}
 		})
 	}

@@ -17,15 +17,16 @@ import (
 // Release runs the whole journey around a deploy command. Each step leaves its own entry, as
 // if it had been run by itself.
 type Release struct {
-	subject   subject
-	cluster   cluster
-	gating    gating
-	snapping  snapping
-	preparing preparing
-	proving   proving
-	reporting reporting
-	command   []string
-	skip      []string
+	subject    subject
+	cluster    cluster
+	gating     gating
+	snapping   snapping
+	protecting protecting
+	preparing  preparing
+	proving    proving
+	reporting  reporting
+	command    []string
+	skip       []string
 }
 
 // Steps that a release can leave out.
@@ -38,14 +39,15 @@ const (
 // Declare implements Step.
 func (r *Release) Declare(set *step.Set) {
 	set.Name, set.Summary = "release", "Gate, snapshot, rotate, deploy, prove and report, in this order, around a deploy command."
-	set.Long = "A failed gate stops before anything is touched. A snapshot or a renewal that fails stops\n" +
-		"before the deploy. A failed deploy is still reported, with the way back, and exits 3."
+	set.Long = "A failed gate stops before anything is touched. A snapshot, a backup or a renewal that\n" +
+		"fails stops before the deploy. A failed deploy is still reported, with the way back, and exits 3."
 	set.Example = "knowngood release --sarif 'reports/*.sarif' --namespace shop -- kubectl apply -f deploy/"
 	set.Faces = []step.Face{step.CLI, step.Action}
 	r.subject.declare(set)
 	r.cluster.declare(set)
 	r.gating.declare(set)
 	r.snapping.declare(set)
+	r.protecting.declare(set)
 	r.preparing.declare(set)
 	r.proving.declare(set)
 	r.reporting.declare(set)
@@ -61,22 +63,13 @@ func (r *Release) Run(ctx context.Context, run *Run) error {
 	if err := r.name(ctx, run); err != nil {
 		return err
 	}
-	outputs := &gathered{Host: run.Host}
-	var record release.Record
-	inner := *run
-	inner.Host = outputs
-	inner.Result = func(value any) {
-		if entry, ok := value.(release.Entry); ok {
-			record.Subject = entry.Subject
-			record.Entries = append(record.Entries, entry)
-		}
+	inner := gather(run)
+	err := r.journey(ctx, &inner.Run)
+	if !r.skips(skipReport) && len(inner.record.Entries) > 0 {
+		r.report(ctx, &inner.Run)
 	}
-	err := r.journey(ctx, &inner)
-	if !r.skips(skipReport) && len(record.Entries) > 0 {
-		r.report(ctx, &inner)
-	}
-	run.Result(record)
-	return errors.Join(err, outputs.handOn())
+	run.Result(inner.record)
+	return errors.Join(err, inner.outputs.handOn())
 }
 
 // report tells the record. It outlives a cancelled release, since a person must read how that
@@ -106,34 +99,6 @@ func (r *Release) name(ctx context.Context, run *Run) error {
 	return r.subject.inCluster(ctx, connected.Namespace, connected.UID)
 }
 
-// gathered keeps outputs until the release has ended: several steps give run and record, and
-// the last value of each is the release's.
-type gathered struct {
-	Host
-	names  []string
-	values map[string]string
-}
-
-// Output implements Host.
-func (g *gathered) Output(name, value string) error {
-	if g.values == nil {
-		g.values = map[string]string{}
-	}
-	if _, known := g.values[name]; !known {
-		g.names = append(g.names, name)
-	}
-	g.values[name] = value
-	return nil
-}
-
-func (g *gathered) handOn() error {
-	var errs []error
-	for _, name := range g.names {
-		errs = append(errs, g.Host.Output(name, g.values[name]))
-	}
-	return errors.Join(errs...)
-}
-
 func (r *Release) check() error {
 	for _, name := range r.skip {
 		if !slices.Contains([]string{skipSnapshot, skipRotate, skipReport}, name) {
@@ -152,7 +117,7 @@ func (r *Release) skips(name string) bool { return slices.Contains(r.skip, name)
 // journey runs the steps up to the proof and stops at the first that fails.
 func (r *Release) journey(ctx context.Context, run *Run) error {
 	var decision release.Decision
-	stages := []stage{{"gate", func(ctx context.Context, e *release.Entry) error {
+	stages := []stage{{name: "gate", work: func(ctx context.Context, e *release.Entry) error {
 		err := r.gating.run(ctx, run, &r.subject, e)
 		if e.Decision != nil {
 			decision = *e.Decision
@@ -160,32 +125,32 @@ func (r *Release) journey(ctx context.Context, run *Run) error {
 		return err
 	}}}
 	if !r.skips(skipSnapshot) {
-		stages = append(stages, stage{"snapshot", func(ctx context.Context, e *release.Entry) error {
-			r.snapping.decision = decision
-			return r.snapping.run(ctx, run, &r.cluster, e)
-		}})
+		stages = append(stages, r.keeping(run, &decision)...)
 	}
 	var prepared *release.TLS
 	if !r.skips(skipRotate) {
-		stages = append(stages, stage{"rotate-prepare", func(ctx context.Context, e *release.Entry) error {
+		stages = append(stages, stage{name: "rotate-prepare", work: func(ctx context.Context, e *release.Entry) error {
 			err := r.preparing.run(ctx, run, &r.cluster, e)
 			prepared = e.TLS
 			return err
 		}})
 	}
-	stages = append(stages, stage{"deploy-start", func(_ context.Context, e *release.Entry) error {
+	stages = append(stages, stage{name: "deploy-start", work: func(_ context.Context, e *release.Entry) error {
 		e.State, e.Deploy = release.Started, &release.Deploy{Command: strings.Join(r.command, " ")}
 		return nil
-	}}, stage{"deploy-finish", func(ctx context.Context, e *release.Entry) error {
+	}}, stage{name: "deploy-finish", work: func(ctx context.Context, e *release.Entry) error {
 		return deploy(ctx, run, &r.subject, r.command, e)
 	}})
 	if !r.skips(skipRotate) {
-		stages = append(stages, stage{"rotate-prove", func(ctx context.Context, e *release.Entry) error {
+		stages = append(stages, stage{name: "rotate-prove", work: func(ctx context.Context, e *release.Entry) error {
 			r.proving.certificates = r.preparing.certificates
 			return r.proving.run(ctx, run, &r.cluster, prepared, e)
 		}})
 	}
 	for _, s := range stages {
+		if s.wanted != nil && !s.wanted() {
+			continue
+		}
 		run.Log.Info("step", "name", s.name)
 		if err := r.subject.record(ctx, run, s.name, s.work); err != nil {
 			return r.explain(s.name, err)
@@ -200,6 +165,22 @@ func (r *Release) journey(ctx context.Context, run *Run) error {
 type stage struct {
 	name string
 	work func(context.Context, *release.Entry) error
+	// wanted, where it is given, says whether the stage is one of this release.
+	wanted func() bool
+}
+
+// keeping are the stages that keep the data as it is: snapshots, and what the decision wants
+// beyond them.
+func (r *Release) keeping(run *Run, decision *release.Decision) []stage {
+	var taken *release.Protection
+	return []stage{{name: "snapshot", work: func(ctx context.Context, e *release.Entry) error {
+		r.snapping.decision = *decision
+		err := r.snapping.run(ctx, run, &r.cluster, &r.protecting, e)
+		taken = e.Protection
+		return err
+	}}, {name: "backup-save", work: func(ctx context.Context, e *release.Entry) error {
+		return r.protecting.run(ctx, run, &r.cluster, taken, e)
+	}, wanted: func() bool { return beyond(*decision) }}}
 }
 
 // explain adds what stopping at this step means. Done in part is not good enough to deploy on.
@@ -207,7 +188,7 @@ func (r *Release) explain(name string, err error) error {
 	switch name {
 	case "gate":
 		return fault.Hint(err, "nothing was touched: no snapshot, no renewal, no deploy")
-	case "snapshot", "rotate-prepare":
+	case "snapshot", "backup-save", "rotate-prepare":
 		return fault.Exit(stopStatus(err), fault.Hint(err, "the deploy was not started"))
 	case "deploy-finish":
 		return fault.Exit(stopStatus(err), fault.Hint(err, "the data as of before this deploy is in the snapshots of run %s: kubectl get volumesnapshots -n %s -l %s=%s",

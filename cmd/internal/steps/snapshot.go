@@ -17,9 +17,10 @@ import (
 
 // Snapshot takes snapshots of the claims that a release is about to touch.
 type Snapshot struct {
-	subject  subject
-	cluster  cluster
-	snapping snapping
+	subject    subject
+	cluster    cluster
+	snapping   snapping
+	protecting protecting
 }
 
 // Declare implements Step.
@@ -29,12 +30,15 @@ func (s *Snapshot) Declare(set *step.Set) {
 		"knowngood.dev/hold: postgresql, or Velero's backup hooks. They are thawed on every\n" +
 		"path. A claim is left out by the annotation knowngood.dev/snapshot: skip, the hooks\n" +
 		"of a pod by knowngood.dev/hooks: skip. Repeated within a run, the step finds the\n" +
-		"snapshots that are there and takes those that are missing."
+		"snapshots that are there and takes those that are missing. Where the policy wants\n" +
+		"backups at the gate's risk, a Job in the cluster then saves each snapshot in the\n" +
+		"repository: it reads the key from a Secret, and this step never holds it."
 	set.Example = "knowngood snapshot --app shop --namespace shop --commit \"$(git rev-parse HEAD)\""
 	set.Faces = []step.Face{step.CLI, step.Action, step.Tekton}
 	s.subject.declare(set)
 	s.cluster.declare(set)
 	s.snapping.declare(set)
+	s.protecting.declare(set)
 }
 
 // Run implements Step. A cluster that cannot be reached leaves an entry as well.
@@ -43,7 +47,9 @@ func (s *Snapshot) Run(ctx context.Context, run *Run) error {
 	if unconnected == nil {
 		unconnected = s.subject.inCluster(ctx, connected.Namespace, connected.UID)
 	}
-	return s.subject.record(ctx, run, "snapshot", func(ctx context.Context, e *release.Entry) error {
+	steps := gather(run)
+	var taken *release.Protection
+	err := s.subject.record(ctx, &steps.Run, "snapshot", func(ctx context.Context, e *release.Entry) error {
 		if unconnected != nil {
 			return unconnected
 		}
@@ -51,8 +57,23 @@ func (s *Snapshot) Run(ctx context.Context, run *Run) error {
 		if s.snapping.decision, err = s.decided(ctx, run); err != nil {
 			run.Log.Warn("the gate's decision could not be read; the snapshots will not bear its risk", "error", err)
 		}
-		return s.snapping.run(ctx, run, &s.cluster, e)
+		err = s.snapping.run(ctx, &steps.Run, &s.cluster, &s.protecting, e)
+		taken = e.Protection
+		return err
 	})
+	if err == nil && beyond(s.snapping.decision) {
+		err = s.subject.record(ctx, &steps.Run, "backup-save", func(ctx context.Context, e *release.Entry) error {
+			return s.protecting.run(ctx, &steps.Run, &s.cluster, taken, e)
+		})
+	}
+	switch entries := steps.record.Entries; len(entries) {
+	case 0:
+	case 1:
+		run.Result(entries[0])
+	default:
+		run.Result(steps.record)
+	}
+	return errors.Join(err, steps.outputs.handOn())
 }
 
 // decided returns the gate's decision in this run; the zero one where there is none.
@@ -96,7 +117,7 @@ func (s *snapping) declare(set *step.Set) {
 }
 
 // run takes the snapshots and leaves them in the entry, also when only some are good.
-func (s *snapping) run(ctx context.Context, run *Run, c *cluster, e *release.Entry) error {
+func (s *snapping) run(ctx context.Context, run *Run, c *cluster, p *protecting, e *release.Entry) error {
 	if s.decision.Protect == release.ProtectNothing {
 		return spare(run, s.decision, e)
 	}
@@ -104,9 +125,15 @@ func (s *snapping) run(ctx context.Context, run *Run, c *cluster, e *release.Ent
 	if err != nil {
 		return err
 	}
+	if beyond(s.decision) {
+		if err := p.prepare(ctx, run, c, s.decision); err != nil {
+			return err
+		}
+	}
 	before := connected.Waited()
 	taken, err := snapshot.Take(ctx, connected, snapshot.Request{
 		Subject: e.Subject, Risk: s.decision.Risk, Claims: s.claims, Class: s.class, Timeout: c.timeout,
+		Fits: p.fits(connected, s.decision),
 	})
 	e.Protection, e.Waited = &taken, (connected.Waited() - before).Seconds()
 	for _, skipped := range taken.Skipped {
@@ -115,7 +142,7 @@ func (s *snapping) run(ctx context.Context, run *Run, c *cluster, e *release.Ent
 	for _, note := range taken.Notes {
 		run.Log.Warn("note", "what", note)
 	}
-	return errors.Join(err, beyondSnapshots(s.decision),
+	return errors.Join(err,
 		run.Host.Output("snapshots", strings.Join(ready(taken.Snapshots), ",")),
 		run.Host.Output("frozen-seconds", strconv.FormatFloat(taken.FrozenSeconds, 'f', 3, 64)),
 		run.Host.Output("consistency", string(weakest(taken.Snapshots))))

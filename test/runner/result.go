@@ -13,6 +13,7 @@ import (
 type line struct {
 	Stage, StepResult, JobResult, Command, Name, Arg, Content, Msg string
 	StepID                                                         []string
+	KvPairs                                                        map[string]string // of a command
 }
 
 // A Result is what a run left.
@@ -22,6 +23,7 @@ type Result struct {
 	Steps   map[string]string // step -> success, failure
 	Summary string
 	Marks   []string // annotations, each with its command before it
+	Places  []string // of the annotations in the source, as path:line
 	Job     string   // success or failure
 	Exit    int      // of the runner
 }
@@ -52,6 +54,9 @@ func (r *Result) take(l line) {
 		r.Summary += l.Content
 	case slices.Contains([]string{"error", "warning", "notice"}, l.Command):
 		r.Marks = append(r.Marks, l.Command+": "+l.Arg)
+		if path := l.KvPairs["file"]; path != "" {
+			r.Places = append(r.Places, path+":"+l.KvPairs["line"])
+		}
 	}
 }
 

@@ -102,7 +102,7 @@ func (j Job) Start(t testing.TB) *Run {
 	}
 	args := []string{
 		j.Event, "--json", "-W", ".github/workflows/" + j.Workflow, "-e", event, "--secret-file", secrets,
-		"--no-cache-server", "--artifact-server-addr", "127.0.0.1", "-P", "ubuntu-latest=-self-hosted",
+		"--no-cache-server", "--artifact-server-addr", "127.0.0.1", "-P", "ubuntu-latest=-self-hosted", "-P", "self-hosted=-self-hosted",
 		"--local-repository", "knowngood/knowngood@" + Pinned + "=" + j.Action,
 	}
 	for _, uses := range slices.Sorted(maps.Keys(j.Local)) {

@@ -55,12 +55,12 @@ func (i *Init) look(ctx context.Context, run *Run) (seen scaffold.Seen, tekton b
 	}
 	face := settle("for whom: github, gitea, forgejo or tekton", i.face, faceOf(repository, host))
 	seen.Forge, tekton = scaffold.Forge(face), face == faceTekton
+	if err == nil && !slices.Contains([]string{faceGitHub, faceGitea, faceForgejo, faceTekton}, face) {
+		return seen, false, notWritten(fault.Usagef("%q: want github, gitea, forgejo or tekton", report.Line(face, 100)))
+	}
 	if !tekton {
 		seen.Branch = settle("branch that releases are made from", i.branch, cmp.Or(trunk, "main"))
 		seen.Deploy = settle("command that deploys", i.deploy, repository.Deploy(app))
-	}
-	if err == nil && !slices.Contains([]string{faceGitHub, faceGitea, faceForgejo, faceTekton}, face) {
-		err = notWritten(fault.Usagef("%q: want github, gitea, forgejo or tekton", report.Line(face, 100)))
 	}
 	if tagForm.MatchString(run.Version) {
 		seen.Version = run.Version

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/kopia/kopia/repo/blob"
 
@@ -38,10 +37,8 @@ func (r *Repository) attempt(ctx context.Context, q Request, made *release.Backu
 }
 
 func (r *Repository) once(ctx context.Context, q Request, made *release.Backup, held *lease) error {
-	// kopia's calls outlive a cancelled ctx: cut short they would lose what was uploaded.
-	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
+	alive, stop := outliving(ctx)
 	defer stop()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(endTime, stop) })()
 	s := &saver{repository: r, request: q, made: made, kopia: alive, began: made.Taken, held: held}
 	return s.save(ctx)
 }

@@ -110,6 +110,9 @@ func (s *saver) finish() error {
 		return err
 	}
 	now := s.repository.options.Now()
+	if !s.ended.IsZero() {
+		now = s.ended
+	}
 	id, err := snapshot.SaveSnapshot(s.kopia, s.writer, &snapshot.Manifest{
 		Source:      source(s.request.Label),
 		Description: "knowngood backup of " + s.request.Label.Volume,
@@ -158,6 +161,9 @@ func (s *saver) tags() map[string]string {
 		tagBytes:   strconv.FormatInt(s.made.Bytes, 10),
 		tagUnread:  strconv.FormatInt(s.made.Unread, 10),
 		tagTorn:    strconv.FormatInt(s.made.Torn, 10),
+	}
+	if s.copied != "" {
+		tags[tagCopied] = s.copied
 	}
 	if s.made.Commit != "" {
 		tags[tagCommit] = string(s.made.Commit)

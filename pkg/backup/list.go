@@ -33,6 +33,13 @@ func (q Query) selects(b release.Backup) bool {
 		(q.Volume == "" || q.Volume == b.Volume) && strings.HasPrefix(string(b.Commit), q.Commit) && strings.HasPrefix(b.ID, q.ID)
 }
 
+// selectsCopy tells whether the query selects a copy by the id of the backup that it is one of.
+func (q Query) selectsCopy(b release.Backup, of string) bool {
+	id := q.ID
+	q.ID = ""
+	return id != "" && of != "" && strings.HasPrefix(of, id) && q.selects(b)
+}
+
 // List returns the backups that the query selects, newest first. Other snapshots of kopia in
 // the repository are none of ours. A backup whose note cannot be read is an error that names
 // it, which comes with the others.
@@ -60,7 +67,7 @@ func (r *Repository) List(ctx context.Context, q Query) ([]release.Backup, error
 			errs = append(errs, fmt.Errorf("read backup %s: %w: %w", note.ID, ErrDamaged, err))
 			continue
 		}
-		if b.Verified, b.Hold = verified[b.ID], held[b.ID]; q.selects(b) {
+		if b.Verified, b.Hold = verified[b.ID], held[b.ID]; q.selects(b) || q.selectsCopy(b, note.Labels[tagCopied]) {
 			found = append(found, b)
 		}
 	}

@@ -70,6 +70,14 @@ func (r *Repository) Save(ctx context.Context, q Request) (release.Backup, error
 	return made, incomplete(made)
 }
 
+// outliving returns a context for kopia's calls, which outlive a cancelled ctx for a while: cut
+// short they would lose what was uploaded.
+func outliving(ctx context.Context) (alive context.Context, stop func()) {
+	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	forget := context.AfterFunc(ctx, func() { time.AfterFunc(endTime, cancel) })
+	return alive, func() { forget(); cancel() }
+}
+
 // ready refuses to begin what cannot end well.
 func (r *Repository) ready(ctx context.Context, folder string) error {
 	whole, err := filepath.EvalSymlinks(folder)
@@ -85,28 +93,7 @@ func (r *Repository) ready(ctx context.Context, folder string) error {
 			return fault.Hint(fault.Usagef("save %s: the repository lies inside of it", folder), "give a repository elsewhere")
 		}
 	}
-	skew, err := r.Skew(ctx)
-	if err != nil {
-		return err
-	}
-	r.tellSkew(skew)
-	return nil
-}
-
-// mostSkew is from which difference on kopia refuses to maintain a repository; someSkew is
-// from where it is worth a warning.
-const (
-	mostSkew = 5 * time.Minute
-	someSkew = time.Minute
-)
-
-func (r *Repository) tellSkew(skew time.Duration) {
-	if skew.Abs() < someSkew {
-		r.options.Log.Debug("clock compared with the bucket's", "bucket_ahead", skew)
-		return
-	}
-	r.options.Log.Warn("the clocks of this machine and of the bucket differ; set this machine's",
-		"bucket_ahead", skew, "maintenance_refuses_from", mostSkew)
+	return r.tellClock(ctx)
 }
 
 // incomplete returns an error of status Partial for a backup that lacks something.
@@ -134,6 +121,10 @@ type saver struct {
 	kopia      context.Context // for kopia's calls alone
 	held       *lease
 	began      time.Time
+	// copied is of which backup of another repository this is a copy, and ended when that one
+	// ended.
+	copied string
+	ended  time.Time
 
 	writer repo.DirectRepositoryWriter
 	past   *past
@@ -152,26 +143,40 @@ type saver struct {
 // ahead is how many entries may wait for their turn in the manifest; some hold a file open.
 const ahead = 64
 
-func (s *saver) save(ctx context.Context) error {
+// start opens what a save writes to, and what earlier saves of the volume left.
+func (s *saver) start() (end func(), err error) {
 	_, writer, err := s.repository.kopia.NewDirectWriter(s.kopia, repo.WriteSessionOptions{
 		Purpose: "save", OnUpload: func(n int64) { s.tally.uploaded.Add(n) },
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer writer.Close(s.kopia)
 	s.writer = writer
+	end = func() {
+		if s.lines != nil {
+			s.lines.close()
+		}
+		writer.Close(s.kopia)
+	}
 	s.first, s.seen = map[uint64]*Entry{}, map[uint64]bool{}
 	s.used = usedPacks{}
 	s.tree = &tree{ctx: s.kopia, writer: writer, wrote: func(id object.ID) error { return s.used.add(s.kopia, writer, id.String()) }}
-	if s.past, err = s.repository.recall(s.kopia, s.request.Label); err != nil {
+	s.told = s.repository.options.Now()
+	if s.past, err = s.repository.recall(s.kopia, s.request.Label); err == nil {
+		s.lines, err = newLines(s.kopia, writer, header{manifestFormat, s.began, s.request.Label})
+	}
+	if err != nil {
+		end()
+	}
+	return end, err
+}
+
+func (s *saver) save(ctx context.Context) error {
+	end, err := s.start()
+	if err != nil {
 		return err
 	}
-	if s.lines, err = newLines(s.kopia, writer, header{manifestFormat, s.began, s.request.Label}); err != nil {
-		return err
-	}
-	defer s.lines.close()
-	s.told = s.began
+	defer end()
 	stop := s.tally.tell(ctx, s.repository.options, "saving", func() { s.tally.estimate(ctx, s.request.Folder) })
 	err = s.all(ctx)
 	stop()

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/blob"
@@ -149,26 +148,3 @@ func (m *memory) ListBlobs(_ context.Context, prefix blob.ID, each func(blob.Met
 
 func (m *memory) ConnectionInfo() blob.ConnectionInfo { return blob.ConnectionInfo{} }
 func (m *memory) DisplayName() string                 { return "memory" }
-
-// Skew writes an object of a few bytes and returns by how much the bucket's clock is ahead of
-// this machine's. It proves on the way that the bucket can be written to.
-func (r *Repository) Skew(ctx context.Context) (time.Duration, error) {
-	key := ownPrefix + "clock"
-	before := r.options.Now()
-	if err := r.bucket.Put(ctx, key, []byte("clock\n"), contentType); err != nil {
-		return 0, fmt.Errorf("the repository cannot be written to: %w", err)
-	}
-	after := r.options.Now()
-	found, err := r.bucket.Look(ctx, key)
-	if err != nil {
-		return 0, err
-	}
-	// The bucket's time lies between the two; many buckets tell whole seconds.
-	switch {
-	case found.Written.Before(before):
-		return -before.Sub(found.Written).Truncate(time.Second), nil
-	case found.Written.After(after):
-		return found.Written.Sub(after).Truncate(time.Second), nil
-	}
-	return 0, nil
-}

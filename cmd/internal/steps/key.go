@@ -4,11 +4,9 @@ package steps
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/knowngood/knowngood/pkg/backup"
-	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/report"
 	"github.com/knowngood/knowngood/pkg/step"
@@ -44,83 +42,6 @@ func (k *KeyInit) Run(ctx context.Context, run *Run) error {
 		return err
 	}
 	return k.made.tell(run, "Keep a copy of the key elsewhere: without it nobody can read the backups.")
-}
-
-// KeyRotate changes the key of a repository.
-type KeyRotate struct {
-	wanted wanted
-	made   newKey
-}
-
-// Declare implements Step.
-func (k *KeyRotate) Declare(set *step.Set) {
-	set.Name, set.Summary = "key rotate", "Make a new key for a repository; the old one then opens it no longer."
-	set.Long = "The new key is kept first, so that no moment loses both; the same command finishes a\n" +
-		"change that was cut short. The master key under which the content is encrypted\n" +
-		"stays: whoever had the old key and kept a copy of kopia.repository from then can\n" +
-		"still read. After a leak, set up a new repository with a new key, and save to it."
-	set.Example = "knowngood key rotate --app shop --repository s3://backups/shop --key-file shop-2.key"
-	set.Faces = []step.Face{step.CLI}
-	k.wanted.declare(set)
-	k.wanted.declareReach(set)
-	k.made.declare(set, k.wanted.from)
-}
-
-// Run implements Step.
-func (k *KeyRotate) Run(ctx context.Context, run *Run) error {
-	if err := k.made.check(); err != nil {
-		return err
-	}
-	old, err := k.wanted.key(ctx, run)
-	if err != nil {
-		return err
-	}
-	key, err := k.made.find(ctx, run)
-	switch {
-	case err != nil:
-		return err
-	case key == old:
-		return fault.Hint(fault.Usagef("the place for the new key holds the old one"), "give another one for the new key")
-	case key != "":
-		k.wanted.known = key // of a change that was cut short, perhaps after it was done
-		if done, err := k.opens(ctx, run); done || err != nil {
-			return errors.Join(err, k.tell(run))
-		}
-		k.wanted.known = old
-	}
-	repository, err := k.wanted.open(ctx, run)
-	if err != nil {
-		return err
-	}
-	defer leave(ctx, run, repository)
-	if key == "" {
-		key = backup.NewKey()
-	}
-	run.Host.Mask(key.Reveal())
-	if err := k.made.keep(ctx, run, key); err != nil {
-		return err
-	}
-	if err := repository.ChangeKey(ctx, key); err != nil {
-		return err
-	}
-	return k.tell(run)
-}
-
-// opens tells whether the key opens the repository.
-func (k *KeyRotate) opens(ctx context.Context, run *Run) (bool, error) {
-	repository, err := k.wanted.open(ctx, run)
-	if errors.Is(err, backup.ErrPassword) {
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	leave(ctx, run, repository)
-	return true, nil
-}
-
-func (k *KeyRotate) tell(run *Run) error {
-	return k.made.tell(run, "The new key opens the repository, and the old one does no longer. The master key stays: whoever "+
-		"had the old key and a copy of kopia.repository can still read. After a leak, save to a new repository.")
 }
 
 // KeyShow tells what is known of a repository's key.

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package steps
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/catalog"
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/step"
+)
+
+// KeyRotate changes the key of a repository.
+type KeyRotate struct {
+	wanted wanted
+	made   newKey
+	copyTo string
+}
+
+// Declare implements Step.
+func (k *KeyRotate) Declare(set *step.Set) {
+	set.Name, set.Summary = "key rotate", "Make a new key for a repository; the old one then opens it no longer."
+	set.Long = "The new key is kept first, so that no moment loses both; the same command finishes a\n" +
+		"change that was cut short. The master key under which the content is encrypted\n" +
+		"stays: whoever had the old key and kept a copy of kopia.repository from then can\n" +
+		"still read.\n\n" +
+		"After a leak give --copy-to: every backup is then copied into a new repository\n" +
+		"with a master key of its own, and read back from it. The old repository and its key\n" +
+		"stay as they are until you remove them; backups are known by their old ids in the\n" +
+		"new one too. The same command finishes a copy that was cut short."
+	set.Example = "knowngood key rotate --app shop --repository s3://backups/shop --key-file shop-2.key"
+	set.Faces = []step.Face{step.CLI}
+	k.wanted.declare(set)
+	k.wanted.declareReach(set)
+	k.made.declare(set, k.wanted.from)
+	set.Text(&k.copyTo, "copy-to", "", "Copy all backups under a new master key into this repository, which is empty or was begun by the same command: a folder, or s3://, gs:// or azblob:// with bucket and prefix.")
+}
+
+// Run implements Step.
+func (k *KeyRotate) Run(ctx context.Context, run *Run) error {
+	if err := k.made.check(); err != nil {
+		return err
+	}
+	old, err := k.wanted.key(ctx, run)
+	if err != nil {
+		return err
+	}
+	key, err := k.made.find(ctx, run)
+	switch {
+	case err != nil:
+		return err
+	case key == old:
+		return fault.Hint(fault.Usagef("the place for the new key holds the old one"), "give another one for the new key")
+	case k.copyTo != "":
+		return k.copy(ctx, run, key)
+	case key != "":
+		k.wanted.known = key // of a change that was cut short, perhaps after it was done
+		if done, err := k.opens(ctx, run); done || err != nil {
+			return errors.Join(err, k.tell(run))
+		}
+		k.wanted.known = old
+	}
+	repository, err := k.wanted.open(ctx, run)
+	if err != nil {
+		return err
+	}
+	defer leave(ctx, run, repository)
+	if key == "" {
+		key = backup.NewKey()
+	}
+	run.Host.Mask(key.Reveal())
+	if err := k.made.keep(ctx, run, key); err != nil {
+		return err
+	}
+	if err := repository.ChangeKey(ctx, key); err != nil {
+		return err
+	}
+	return k.tell(run)
+}
+
+// copy copies the repository into one under a new master key.
+func (k *KeyRotate) copy(ctx context.Context, run *Run, key step.Hidden) error {
+	from, err := k.wanted.open(ctx, run)
+	if err != nil {
+		return err
+	}
+	defer leave(ctx, run, from)
+	if key == "" {
+		key = backup.NewKey()
+	}
+	run.Host.Mask(key.Reveal())
+	if err := k.made.keep(ctx, run, key); err != nil {
+		return err
+	}
+	into := vault{repository: k.copyTo, allowHTTP: k.wanted.allowHTTP, known: key}
+	query, err := k.wanted.query()
+	if err != nil {
+		return err
+	}
+	to, err := into.open(ctx, run, cmp.Or(query.App, "knowngood"), cmp.Or(k.wanted.environment, catalog.NoEnvironment), true)
+	if err != nil {
+		return err
+	}
+	defer leave(ctx, run, to)
+	did, err := from.CopyTo(ctx, to)
+	run.Result(did)
+	if err != nil {
+		return fault.Hint(err, "the old repository is as it was; the same command goes on where this one ended")
+	}
+	return k.made.tell(run, fmt.Sprintf("%d backups are in %s, under a new master key, and were read back from there; %d had come before. "+
+		"The old repository %s is as it was: give the new place to every step that saves, save once, and then remove it and its key.",
+		did.Backups, to.Place(), did.Before, from.Place()))
+}
+
+// opens tells whether the key opens the repository.
+func (k *KeyRotate) opens(ctx context.Context, run *Run) (bool, error) {
+	repository, err := k.wanted.open(ctx, run)
+	if errors.Is(err, backup.ErrPassword) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	leave(ctx, run, repository)
+	return true, nil
+}
+
+func (k *KeyRotate) tell(run *Run) error {
+	return k.made.tell(run, "The new key opens the repository, and the old one does no longer. The master key stays: whoever "+
+		"had the old key and a copy of kopia.repository can still read. After a leak, copy the repository: key rotate --copy-to.")
+}

@@ -53,6 +53,18 @@ func (p person) run(t *testing.T, args ...string) (int, string) {
 	return cmd.ProcessState.ExitCode(), said.String()
 }
 
+// init runs init without questions and returns all that it said.
+func (p person) init(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	cmd := p.command(t.Context(), append([]string{"init", "--yes"}, args...)...)
+	said, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(said)
+}
+
 // interrupt waits until the program says a text, presses Ctrl-C, and returns how it ended.
 func (p person) interrupt(t *testing.T, at string, args ...string) (int, string) {
 	t.Helper()

@@ -44,7 +44,13 @@ func (c *Cluster) Account(t *testing.T, name string, within, whole []rbacv1.Poli
 			t.Fatal(err)
 		}
 	}
-	token, err := core.ServiceAccounts(c.Namespace).CreateToken(t.Context(), name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	return c.As(t, name)
+}
+
+// As returns the path of a kubeconfig with a token of a service account that is there.
+func (c *Cluster) As(t *testing.T, name string) string {
+	t.Helper()
+	token, err := c.Core.CoreV1().ServiceAccounts(c.Namespace).CreateToken(t.Context(), name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

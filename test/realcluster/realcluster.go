@@ -5,24 +5,16 @@
 package realcluster
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -79,48 +71,6 @@ func New(t testing.TB, prefix string) *Cluster {
 		_ = spaces.Delete(context.WithoutCancel(t.Context()), namespace, metav1.DeleteOptions{})
 	})
 	return c
-}
-
-// Apply creates the objects of a YAML text; %NAMESPACE% in it stands for the namespace.
-func (c *Cluster) Apply(t testing.TB, text string) {
-	t.Helper()
-	text = strings.ReplaceAll(text, "%NAMESPACE%", c.Namespace)
-	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader([]byte(text)), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		err := documents.Decode(object)
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(object.Object) > 0 {
-			c.create(t, object)
-		}
-	}
-}
-
-func (c *Cluster) create(t testing.TB, object *unstructured.Unstructured) {
-	t.Helper()
-	kind := object.GroupVersionKind()
-	mapping, err := c.mapper.RESTMapping(schema.GroupKind{Group: kind.Group, Kind: kind.Kind}, kind.Version)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resource := c.dynamic.Resource(mapping.Resource)
-	for deadline := time.Now().Add(30 * time.Second); ; {
-		_, err = resource.Namespace(c.Namespace).Create(t.Context(), object, metav1.CreateOptions{})
-		// A webhook that is only just up, or a namespace without its default account yet.
-		passing := apierrors.IsInternalError(err) || apierrors.IsForbidden(err) && strings.Contains(err.Error(), "serviceaccount")
-		if !passing || time.Now().After(deadline) {
-			break
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-	if err != nil {
-		t.Fatalf("create %s %s: %v", kind.Kind, object.GetName(), err)
-	}
 }
 
 // Log returns what was logged so far.

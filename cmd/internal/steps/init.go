@@ -64,8 +64,7 @@ func (i *Init) Run(ctx context.Context, run *Run) error {
 	if err != nil {
 		return err
 	}
-	grants := i.grants(tekton)
-	found := i.survey(ctx, run, &seen, grants)
+	found := i.survey(ctx, run, &seen, tekton)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -119,7 +118,7 @@ func specOf(one Step) step.Spec {
 }
 
 // grants are what the accounts of the RBAC are to be allowed.
-func (i *Init) grants(tekton bool) []survey.Grant {
+func grants(tekton bool) []survey.Grant {
 	if !tekton {
 		return []survey.Grant{{Account: scaffold.ReleaseAccount, Needs: specOf(&Release{}).Needs}}
 	}

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -127,16 +128,24 @@ func (i *Init) connect(ctx context.Context, run *Run) (namespace string, err err
 }
 
 // survey looks at the cluster, if one answers, and leaves out the steps that it has nothing for.
-func (i *Init) survey(ctx context.Context, run *Run, seen *scaffold.Seen, grants []survey.Grant) survey.Survey {
+// The Pipeline has them all, so that it is only said there.
+func (i *Init) survey(ctx context.Context, run *Run, seen *scaffold.Seen, tekton bool) survey.Survey {
 	if i.cluster.connected == nil {
 		return survey.Survey{}
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	i.cluster.connected.Namespace = seen.Namespace
-	found := survey.Look(ctx, i.cluster.connected, grants)
+	found := survey.Look(ctx, i.cluster.connected, grants(tekton))
 	for _, part := range []struct{ step, why string }{{skipSnapshot, found.NoSnapshots}, {skipRotate, found.NoCertificates}} {
-		if part.why != "" {
+		switch {
+		case part.why == "":
+		case tekton:
+			found.Remarks = append(found.Remarks, survey.Remark{
+				What: fmt.Sprintf("the Task of %s would fail: %s", part.step, part.why),
+				Cure: "take it out of a Pipeline of your own, made from tekton/pipeline/knowngood-release",
+			})
+		default:
 			seen.Skip = append(seen.Skip, scaffold.Skip{Step: part.step, Why: part.why})
 			run.Log.Warn("the step is left out", "step", part.step, "why", part.why)
 		}

@@ -62,7 +62,7 @@ func (c Call) String() string {
 func (c Call) split() (group, plural string) {
 	before, after, found := strings.Cut(c.Resource, "/")
 	switch {
-	case found && strings.Contains(before, "."), before == "apps", before == "batch", before == "policy":
+	case found && strings.Contains(before, "."), before == "apps", before == "batch", before == "policy", before == "autoscaling":
 		return before, after
 	}
 	return "", c.Resource

@@ -41,7 +41,7 @@ func render(record release.Record, options Options, limit int, most extent) stri
 		blocks = append(blocks, reasons(d), blockers(d, l, most.findings))
 	}
 	blocks = append(blocks, s.wayBack(most.rows)...)
-	blocks = append(blocks, s.backups(most.rows))
+	blocks = append(blocks, s.backups(most.rows), s.restorations(most.rows))
 	blocks = append(blocks, s.certificates(most.rows)...)
 	if s.gate != nil && s.gate.Decision != nil {
 		d := s.gate.Decision

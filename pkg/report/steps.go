@@ -53,6 +53,8 @@ func (s story) row(id string) row {
 		r.words = prunedWords(e.Pruned)
 	case e.TLS != nil:
 		r.words = rotationWords(id, e)
+	case e.Restoration != nil:
+		r.words = restorationWords(e.Restoration)
 	}
 	return r
 }

@@ -80,7 +80,7 @@ func (s story) unverified() story {
 
 // failed names a step besides the gate that did not do all it should, or "".
 func (s story) failed() string {
-	for _, step := range []string{"snapshot", "backup-save", "backup-verify", "rotate-prepare", "deploy-finish", "rotate-prove", "release"} {
+	for _, step := range []string{"snapshot", "backup-save", "backup-verify", "rotate-prepare", "deploy-finish", "rotate-prove", "release", "restore"} {
 		if e := s.record.Last(step); e != nil && e.State != release.Done && e.State != release.Started {
 			return stepName(step)
 		}
@@ -108,7 +108,7 @@ func (s story) headline() (mark, string, string) {
 	case s.gate != nil && s.outcome() == "":
 		return bad, "no decision", "the gate could not judge %[1]s for %[2]s, so it must not ship"
 	}
-	for _, step := range []string{"snapshot", "backup-save", "backup-verify", "rotate-prepare", "rotate-prove", "release"} {
+	for _, step := range []string{"snapshot", "backup-save", "backup-verify", "rotate-prepare", "rotate-prove", "release", "restore"} {
 		if e := s.record.Last(step); e != nil && e.State != release.Done && e.State != release.Started {
 			return bad, stepName(step) + " " + shortState(e.State), "%[1]s is not deployed to %[2]s by this run"
 		}
@@ -121,6 +121,9 @@ func (s story) headline() (mark, string, string) {
 	case "":
 		if s.gate == nil && s.onlyBackups() {
 			return good, "backed up", "%[1]s in %[2]s"
+		}
+		if restored := s.onlyRestored(); restored != "" {
+			return good, restored, "%[1]s in %[2]s"
 		}
 	case release.Fail:
 	}
@@ -135,6 +138,27 @@ func (s story) onlyBackups() bool {
 		}
 	}
 	return s.record.Last("backup-save") != nil
+}
+
+// onlyRestored is what a run comes to that did nothing but restore, "" for another one.
+func (s story) onlyRestored() string {
+	for _, e := range s.record.Entries {
+		if e.Step != "restore" && e.Step != "report" {
+			return ""
+		}
+	}
+	e := s.record.Last("restore")
+	if e == nil || e.Restoration == nil {
+		return ""
+	}
+	switch e.Restoration.Way {
+	case release.RestoreUndo:
+		return "put back"
+	case release.RestoreConfirm:
+		return "confirmed"
+	case release.RestoreNew, release.RestoreInPlace:
+	}
+	return "restored"
 }
 
 func (s story) deployed(finish *release.Entry) (mark, string, string) {

@@ -47,6 +47,7 @@ func Text(record release.Record, options Options) string {
 	}
 	for _, e := range record.Entries {
 		p.copies(e.Copies)
+		p.restoration(e.Restoration)
 	}
 	p.certificates(s.rotations())
 	p.blank()
@@ -77,6 +78,7 @@ func Entry(entry release.Entry) string {
 		p.snapshots(entry.Protection, entry.Commit)
 	}
 	p.copies(entry.Copies)
+	p.restoration(entry.Restoration)
 	p.certificates(s.rotations())
 	return p.String()
 }

@@ -16,6 +16,7 @@ func All() []Step {
 		&RotateProve{},
 		&Report{},
 		&History{},
+		&Restore{},
 		&BackupSave{},
 		&BackupList{},
 		&BackupRestore{},

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restore_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/restore"
+)
+
+// Each request that changes something is, in a try of its own, the last one of a program that
+// is killed: either the cluster never gets it, or its answer is never heard. The same command
+// then finishes, and the data that was there is on its volume all the time.
+func TestKilledAtAnyChange(t *testing.T) {
+	t.Parallel()
+	for _, way := range []release.RestoreWay{release.RestoreInPlace, release.RestoreUndo} {
+		for _, after := range []bool{false, true} {
+			changes := 0
+			for at, fired := 1, true; fired; at++ {
+				t.Run(fmt.Sprintf("%s %d after=%v", way, at, after), func(t *testing.T) {
+					inFake(t, func(t *testing.T, w *world) { fired = killedAt(t, w, way, &killer{at: at, after: after}) })
+				})
+				changes = at
+			}
+			if changes < 7 {
+				t.Errorf("%s has only %d changes", way, changes)
+			}
+		}
+	}
+}
+
+// killedAt tells whether the killer came to kill.
+func killedAt(t *testing.T, w *world, way release.RestoreWay, k *killer) bool {
+	w.begin(t, "loop")
+	old, want := w.volumeOf(t, claim), "good"
+	if way == release.RestoreUndo {
+		_, err := w.restored(t, w.request(release.RestoreInPlace))
+		fatal(t, err)
+		want = "bad"
+	}
+	first := w.volumeOf(t, claim)
+	disarm := w.fake.arm(k)
+	_, err := w.restored(t, w.request(way))
+	disarm()
+	if k.dead == (err == nil) {
+		t.Fatalf("killed: %v, error %v", k.dead, err)
+	}
+	if held := w.fake.hold(old); held != "bad" {
+		t.Fatalf("the old volume holds %q", held)
+	}
+	w.volume(t, old)
+	if !k.dead {
+		return false
+	}
+	again := w.request(way, func(r *restore.Request) { r.Name = "another-name" })
+	got, err := w.restored(t, again)
+	if err != nil && way == release.RestoreUndo && fault.StatusOf(err) == fault.Usage {
+		got.Claims = []release.RestoredClaim{{Volume: old, Kept: first}} // it had ended, but for the answer
+	} else if err != nil {
+		t.Fatalf("the same command again: %v, hints %q", err, fault.Hints(err))
+	}
+	if now := w.read(t); now != want {
+		t.Errorf("it holds %q, want %q; recorded %+v", now, want, got)
+	}
+	if n, held := w.replicas(t); n != 1 || held {
+		t.Errorf("%d replicas, held %v", n, held)
+	}
+	if kept := w.volume(t, first); kept.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain {
+		t.Errorf("volume %s, which the claim had, is not kept", first)
+	}
+	return true
+}
+
+// A restore that was killed anywhere can be gone back from as well.
+func TestKilledAndGoneBack(t *testing.T) {
+	t.Parallel()
+	for _, after := range []bool{false, true} {
+		for at, fired := 1, true; fired; at++ {
+			t.Run(fmt.Sprintf("%d after=%v", at, after), func(t *testing.T) {
+				inFake(t, func(t *testing.T, w *world) {
+					w.begin(t, "loop")
+					old := w.volumeOf(t, claim)
+					k := &killer{at: at, after: after}
+					disarm := w.fake.arm(k)
+					_, err := w.restored(t, w.request(release.RestoreInPlace))
+					disarm()
+					if fired = err != nil; !fired {
+						return
+					}
+					_, err = w.restored(t, w.request(release.RestoreUndo))
+					if untouched := w.volume(t, old).Labels[release.LabelKept] == ""; err != nil && !untouched {
+						t.Fatalf("go back: %v, hints %q", err, fault.Hints(err))
+					}
+					if now := w.read(t); now != "bad" || w.volumeOf(t, claim) != old {
+						t.Errorf("it holds %q on %s", now, w.volumeOf(t, claim))
+					}
+					if n, held := w.replicas(t); n != 1 || held {
+						t.Errorf("%d replicas, held %v", n, held)
+					}
+					if v := w.volume(t, old); v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete || v.Labels[release.LabelKept] != "" {
+						t.Errorf("volume %s has the policy %s and labels %v", old, v.Spec.PersistentVolumeReclaimPolicy, v.Labels)
+					}
+				})
+			})
+		}
+	}
+}
+
+// While one restore is under way, another source and other commands are refused by name.
+func TestOneAtATime(t *testing.T) {
+	t.Parallel()
+	inFake(t, func(t *testing.T, w *world) {
+		w.begin(t, "loop")
+		w.fake.snapshot(t, claim, "db-later")
+		disarm := w.fake.arm(&killer{at: 3})
+		_, err := w.restored(t, w.request(release.RestoreInPlace))
+		disarm()
+		if err == nil {
+			t.Fatal("not killed")
+		}
+		_, err = w.restored(t, w.request(release.RestoreInPlace, func(r *restore.Request) {
+			r.Snapshots[0].Name, r.Snapshots[0].UID = "db-later", "vs-db-later"
+		}))
+		if fault.StatusOf(err) != fault.Usage {
+			t.Fatalf("another source: %v, want usage", err)
+		}
+		mentions(t, "error", err.Error(), "claim data-db-0 is being restored from VolumeSnapshot db-cut by restore restore-1")
+		mentions(t, "hint", strings.Join(fault.Hints(err), "\n"), "--run run-1", "--undo --run restore-1")
+		if _, err = w.restored(t, w.request(release.RestoreConfirm)); fault.StatusOf(err) != fault.Usage {
+			t.Errorf("confirmed before its end: %v", err)
+		}
+		c, ok, err := restore.Pending(t.Context(), w.Cluster, restore.Wish{Namespace: w.Namespace})
+		fatal(t, err)
+		if !ok || c.Lineage.Run != "run-1" || c.Snapshots[0].Name != "db-cut" {
+			t.Errorf("pending: %v, %+v", ok, c)
+		}
+		got, err := w.restored(t, restore.Request{
+			Way: release.RestoreInPlace, Name: "other", Lineage: c.Lineage, Snapshots: c.Snapshots, Timeout: w.request(release.RestoreNew).Timeout,
+		})
+		fatal(t, err)
+		if w.read(t) != "good" || got.Source.Commit != commit {
+			t.Errorf("went on from its journal to %q, %+v", w.read(t), got.Source)
+		}
+	})
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/kube"
+	"github.com/knowngood/knowngood/pkg/release"
+)
+
+// A Request says what to restore, and how.
+type Request struct {
+	Way release.RestoreWay
+	// Name is that of this restore, which a restore that is finished keeps.
+	Name             string
+	App, Environment string
+
+	// Lineage and Snapshots are the source of RestoreNew and RestoreInPlace.
+	Lineage   release.Lineage
+	Snapshots []release.Snapshot
+	// NewClaim names the claim of RestoreNew; "" derives a name from the source.
+	NewClaim string
+	// StorageClass of the claims that are made; "" is the one that was recorded.
+	StorageClass string
+
+	// Earlier and Claims say which restore RestoreUndo and RestoreConfirm mean; both may be
+	// empty where there is one alone.
+	Earlier string
+	Claims  []string
+
+	// Timeout is the deadline of each wait.
+	Timeout time.Duration
+}
+
+// A Plan is what a restore has to do, in its order.
+type Plan struct {
+	// Name is that of the restore: the request's, or that of the restore which is finished.
+	Name string
+	// Resumed is true when an earlier attempt had begun.
+	Resumed bool
+
+	cluster *kube.Cluster
+	request Request
+	acts    []act
+	result  release.Restoration
+	commit  release.Commit
+	// safe says where the data is while the plan is under way; "" where nothing can be lost.
+	safe string
+}
+
+// An act is one thing to do. It finds out by itself whether it was done already.
+type act struct {
+	text string
+	do   func(ctx context.Context) error
+}
+
+func (p *Plan) add(do func(ctx context.Context) error, format string, args ...any) {
+	p.acts = append(p.acts, act{fmt.Sprintf(format, args...), do})
+}
+
+func (p *Plan) note(format string, args ...any) {
+	p.result.Notes = append(p.result.Notes, fmt.Sprintf(format, args...))
+}
+
+// Make finds out what a restore has to do. It changes nothing. The error is one of usage where
+// the restore is refused.
+func Make(ctx context.Context, cluster *kube.Cluster, request Request) (*Plan, error) {
+	p := &Plan{
+		Name: request.Name, cluster: cluster, request: request,
+		commit: request.Lineage.Commit, result: release.Restoration{Way: request.Way, Source: request.Lineage, Claims: []release.RestoredClaim{}},
+	}
+	var err error
+	switch request.Way {
+	case release.RestoreNew:
+		err = p.planNew(ctx)
+	case release.RestoreInPlace:
+		err = p.planInPlace(ctx)
+	case release.RestoreUndo:
+		err = p.planUndo(ctx)
+	case release.RestoreConfirm:
+		err = p.planConfirm(ctx)
+	default:
+		err = fault.Usagef("%q is no way to restore", request.Way)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range p.acts {
+		p.result.Plan = append(p.result.Plan, a.text)
+	}
+	return p, nil
+}
+
+// Commit is the one that the restored data belongs to, in whose name the restore is recorded.
+func (p *Plan) Commit() release.Commit { return p.commit }
+
+// Result returns what is known so far: the plan itself, and what was done of it.
+func (p *Plan) Result() release.Restoration { return p.result }
+
+// Do carries the plan out. What was done comes back also with an error; made again, the plan
+// then holds what is left.
+func (p *Plan) Do(ctx context.Context) (release.Restoration, error) {
+	for i, a := range p.acts {
+		p.cluster.Log.Info("restore", "step", i+1, "of", len(p.acts), "what", a.text)
+		if err := a.do(ctx); err != nil {
+			if p.safe != "" {
+				err = fault.Hint(err, "%s; the same command goes on from here, and knowngood restore --undo goes back", p.safe)
+			}
+			return p.result, err
+		}
+	}
+	return p.result, nil
+}
+
+// call names a request about a namespaced object, for errors.
+func (p *Plan) call(verb, resource, name string) kube.Call {
+	return kube.Call{Verb: verb, Resource: resource, Namespace: p.cluster.Namespace, Name: name}
+}

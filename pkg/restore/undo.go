@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package restore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/kube"
+	"github.com/knowngood/knowngood/pkg/release"
+)
+
+// meant returns the volumes that the restore keeps which is meant: the one that was named, or
+// the only one. Several are an error that names them.
+func (p *Plan) meant(ctx context.Context) ([]kept, error) {
+	all, err := p.keeping(ctx)
+	if err != nil {
+		return nil, err
+	}
+	groups, order := map[string][]kept{}, []string{}
+	for _, k := range all {
+		if len(groups[k.Restore]) == 0 {
+			order = append(order, k.Restore)
+		}
+		groups[k.Restore] = append(groups[k.Restore], k)
+	}
+	order = slices.DeleteFunc(order, func(name string) bool { return !p.means(name, groups[name], all) })
+	switch len(order) {
+	case 0:
+		return nil, fault.Hint(fault.Usagef("no restore that is meant keeps a volume for a claim of namespace %s", p.cluster.Namespace), "%s", p.others(all))
+	case 1:
+		return groups[order[0]], nil
+	}
+	var words []string
+	for _, name := range order {
+		words = append(words, describeGroup(groups[name]))
+	}
+	return nil, fault.Hint(fault.Usagef("%d restores keep volumes for claims of namespace %s", len(order), p.cluster.Namespace),
+		"name one of them with --run: %s", strings.Join(words, "; "))
+}
+
+// means tells whether a restore may be the one that is meant. One that was an undo is undone
+// only by its name: an undo whose end was not seen can then be repeated without harm.
+func (p *Plan) means(name string, of, all []kept) bool {
+	earlier := p.request.Earlier
+	switch {
+	case slices.ContainsFunc(all, func(k kept) bool { return k.Undo == name }): // the other half of an undo under way
+		return false
+	case earlier == "" && p.request.Way == release.RestoreUndo && of[0].Way == release.RestoreUndo:
+		return false
+	case earlier != "" && name != earlier && !slices.ContainsFunc(of, func(k kept) bool { return k.Undo == earlier }):
+		return false
+	}
+	return !slices.ContainsFunc(p.request.Claims, func(claim string) bool {
+		return !slices.ContainsFunc(of, func(k kept) bool { return k.Claim == claim })
+	})
+}
+
+// others says what there is where nothing is meant.
+func (p *Plan) others(all []kept) string {
+	var words []string
+	for _, k := range all {
+		if text := describeGroup([]kept{k}); !slices.Contains(words, text) {
+			words = append(words, text)
+		}
+	}
+	if len(words) == 0 {
+		return "check --namespace; only a restore with --in-place keeps what was there, until it is confirmed or undone"
+	}
+	return "name one with --run; what keeps volumes: " + strings.Join(words, "; ")
+}
+
+func describeGroup(of []kept) string {
+	var names []string
+	state := ""
+	for _, k := range of {
+		names = append(names, k.Claim)
+		switch {
+		case !k.Done || k.Undo != "":
+			state = ", not finished"
+		case k.Way == release.RestoreUndo:
+			state = ", an undo"
+		}
+	}
+	return fmt.Sprintf("%s (%s, %s%s)", of[0].Restore, of[0].Began.Format("2006-01-02 15:04:05"), strings.Join(names, " "), state)
+}
+
+// An undoing is one claim whose kept volume is put back.
+type undoing struct {
+	kept
+	now *corev1.PersistentVolumeClaim
+	// away is the volume that the claim has now and that is kept in its turn, "" for none.
+	away string
+	into *release.RestoredClaim
+}
+
+// untouched tells whether the restore had not come to delete the claim.
+func (u *undoing) untouched() bool {
+	return u.now != nil && u.now.UID == u.ClaimUID && u.now.DeletionTimestamp == nil
+}
+
+// back tells whether the claim has its old volume already.
+func (u *undoing) back() bool { return u.Undo != "" && madeBy(u.now, u.Undo, u.volume) }
+
+// planUndo plans to bind kept volumes to their claims again, or what is left of that.
+func (p *Plan) planUndo(ctx context.Context) error {
+	group, err := p.meant(ctx)
+	if err != nil {
+		return err
+	}
+	p.commit = group[0].Source.Commit
+	if begun := slices.IndexFunc(group, func(k kept) bool { return k.Undo != "" }); begun >= 0 {
+		p.Name, p.Resumed = group[begun].Undo, true
+	}
+	undo := make([]*undoing, len(group))
+	p.result.Claims = make([]release.RestoredClaim, len(group))
+	for i, k := range group {
+		now, err := p.claim(ctx, k.Claim)
+		if err != nil {
+			return err
+		}
+		undo[i] = &undoing{kept: k, now: now, into: &p.result.Claims[i]}
+		if now != nil && now.Spec.VolumeName != k.volume {
+			undo[i].away = now.Spec.VolumeName
+		}
+		p.result.Claims[i] = release.RestoredClaim{Namespace: k.Namespace, Claim: k.Claim, Of: k.Claim, Volume: k.volume, Kept: undo[i].away}
+	}
+	return p.actUndo(ctx, undo)
+}
+
+func (p *Plan) actUndo(ctx context.Context, undo []*undoing) error {
+	var names []string
+	left := false
+	for _, u := range undo {
+		names = append(names, u.Claim)
+		left = left || !u.untouched() && !u.back()
+	}
+	found, err := p.users(ctx, names)
+	if err != nil {
+		return fmt.Errorf("%s cannot be put back: %w", list1(names), err)
+	}
+	p.result.Notes = append(p.result.Notes, found.notes...)
+	p.safe = "nothing is lost: the volumes of " + list1(names) + " are kept, the older and the newer ones"
+	for _, u := range undo {
+		p.actMark(u)
+	}
+	held, err := p.stop(found, left, []string{undo[0].Restore, p.Name})
+	if err != nil {
+		return err
+	}
+	for _, u := range undo {
+		p.actBack(u)
+	}
+	p.start(held)
+	for _, u := range undo {
+		p.add(func(ctx context.Context) error { return p.release(ctx, u.volume, u.Policy) },
+			"end the keeping of volume %s, which is claim %s's again, with its policy %s", u.volume, u.Claim, u.Policy)
+		if u.away != "" {
+			p.note("what claim %s held until now is kept on volume %s: go back with knowngood restore --undo --run %s, or delete it with --confirm --run %s", u.Claim, u.away, p.Name, p.Name)
+		}
+	}
+	return nil
+}
+
+// actMark notes on the volumes what is going on, before anything is taken away.
+func (p *Plan) actMark(u *undoing) {
+	if u.Undo == "" {
+		p.add(func(ctx context.Context) error {
+			return p.rewrite(ctx, u.volume, func(j *journal) { j.Undo = p.Name })
+		}, "note on volume %s that it is put back", u.volume)
+	}
+	if u.away == "" || u.back() {
+		return
+	}
+	p.add(func(ctx context.Context) error {
+		volume, err := p.volume(ctx, u.away)
+		if err != nil {
+			return err
+		}
+		return p.keep(ctx, u.away, journal{
+			Restore: p.Name, Way: release.RestoreUndo, Began: p.cluster.Now().UTC(), Namespace: u.Namespace, Claim: u.Claim, ClaimUID: u.now.UID,
+			Policy: volume.Spec.PersistentVolumeReclaimPolicy, Bare: bare(u.now), Source: release.Lineage{Commit: u.Source.Commit}, Done: true,
+		})
+	}, "keep volume %s, which holds what claim %s holds now, when the claim goes", u.away, u.Claim)
+}
+
+// actBack binds one kept volume to its claim again.
+func (p *Plan) actBack(u *undoing) {
+	if u.untouched() {
+		return
+	}
+	if !u.back() {
+		if u.now != nil {
+			p.add(func(ctx context.Context) error { return p.takeAway(ctx, u.Claim, u.now.UID, u.now.Spec.VolumeName) }, "delete claim %s%s", u.Claim, stays(u.now.Spec.VolumeName))
+		}
+		p.add(func(ctx context.Context) error { return p.free(ctx, u.kept) }, "let volume %s be bound again", u.volume)
+		made := bound(u.Bare, u.volume, p.Name)
+		p.add(func(ctx context.Context) error { return p.create(ctx, made) }, "make claim %s (%s) with volume %s", u.Claim, describe(made), u.volume)
+	}
+	p.add(func(ctx context.Context) error { return p.await(ctx, u.into) }, "wait until claim %s has volume %s", u.Claim, u.volume)
+}
+
+func stays(volume string) string {
+	if volume == "" {
+		return ", which has no volume yet"
+	}
+	return "; volume " + volume + " stays"
+}
+
+// planConfirm plans to give up what a restore has kept.
+func (p *Plan) planConfirm(ctx context.Context) error {
+	group, err := p.meant(ctx)
+	if err != nil {
+		return err
+	}
+	p.commit = group[0].Source.Commit
+	p.result.Claims = make([]release.RestoredClaim, len(group))
+	for i, k := range group {
+		into := &p.result.Claims[i]
+		*into = release.RestoredClaim{Namespace: k.Namespace, Claim: k.Claim, Of: k.Claim, Kept: k.volume}
+		now, err := p.claim(ctx, k.Claim)
+		switch {
+		case err != nil:
+			return err
+		case !k.Done || k.Undo != "":
+			return fault.Hint(fault.Usagef("restore %s of claim %s is not finished", k.Restore, k.Claim), "repeat its command, or go back with --undo")
+		case k.phase != corev1.VolumeReleased || now != nil && now.Spec.VolumeName == k.volume:
+			return fault.Usagef("volume %s is %s and not released: it may be in use and is not deleted", k.volume, k.phase)
+		case now == nil || now.Status.Phase != corev1.ClaimBound:
+			return fault.Hint(fault.Usagef("claim %s has no volume now: what is kept of it is all there is", k.Claim), "go back with --undo, or restore it again")
+		}
+		into.Volume = now.Spec.VolumeName
+		p.actConfirm(k, into)
+	}
+	return nil
+}
+
+func (p *Plan) actConfirm(k kept, into *release.RestoredClaim) {
+	if k.Policy != corev1.PersistentVolumeReclaimDelete {
+		p.add(func(ctx context.Context) error { return p.release(ctx, k.volume, k.Policy) },
+			"end the keeping of volume %s; its own policy %s leaves it where it is", k.volume, k.Policy)
+		return
+	}
+	p.add(func(ctx context.Context) error {
+		// The journal stays until the volume is gone, so that what is left of it can be found.
+		return p.change(ctx, k.volume, func(volume *corev1.PersistentVolume) (map[string]any, error) {
+			if ref := volume.Spec.ClaimRef; volume.Status.Phase == corev1.VolumeBound || ref == nil || ref.UID != k.ClaimUID {
+				return nil, fmt.Errorf("volume %s is bound again by somebody: it is not deleted", k.volume)
+			}
+			return map[string]any{"spec": map[string]any{"persistentVolumeReclaimPolicy": corev1.PersistentVolumeReclaimDelete}}, nil
+		})
+	}, "delete volume %s, and with it what claim %s held before restore %s", k.volume, k.Claim, k.Restore)
+	p.add(func(ctx context.Context) error { return p.gone(ctx, k.volume, into) }, "wait until volume %s is gone", k.volume)
+}
+
+// gone waits until the storage has deleted a volume.
+func (p *Plan) gone(ctx context.Context, name string, into *release.RestoredClaim) error {
+	of := p.cluster.Core.CoreV1().PersistentVolumes()
+	if _, err := of.Get(ctx, name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		into.Removed = true
+		return nil
+	}
+	spec := kube.WaitSpec{
+		What: fmt.Sprintf("volume %s to be gone", name), Timeout: p.request.Timeout, Resource: volumes, Name: name,
+		TimeoutHint: "the storage deletes it: look at its events, kubectl describe persistentvolume " + name,
+	}
+	return kube.Wait(ctx, p.cluster, spec, of, kube.Named(func(now *corev1.PersistentVolume) (kube.Progress, error) {
+		if now == nil {
+			into.Removed = true
+			return kube.Progress{Done: true}, nil
+		}
+		return kube.Progress{State: "it is " + string(now.Status.Phase)}, nil
+	}))
+}

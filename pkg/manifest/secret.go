@@ -13,7 +13,7 @@ const Withheld = "<withheld by knowngood: looks like a secret>"
 
 // secretNames is how things are called whose value is a secret.
 var secretNames = regexp.MustCompile(`(?i)pass(word|wd|phrase|code)?($|[^a-z])|pass(word|wd|phrase)|pwd|secret|token|api[-_.]?key|access[-_.]?key|` +
-	`private[-_.]?key|(encryption|master|signing|session|account|shared)[-_.]?key|credential|(^|[^a-z])auth($|[^a-z])|authorization|cookie|(^|[^a-z])salt($|[^a-z])|` +
+	`private[-_.]?key|(encryption|master|signing|session|account|shared)[-_.]?key|credential|(^|[^a-z])auth$|authorization|cookie|(^|[^a-z])salt($|[^a-z])|` +
 	`(^|[^a-z])dsn($|[^a-z])|conn(ection)?[-_.]?(str|string|url|uri)|database[-_.]?ur[li]|licen[sc]e[-_.]?key|(^|[-_.])(key|pin|jwt)$|netrc|pgpass|htpasswd|dockerconfig`)
 
 // pointers are names of what only says where a secret is.
@@ -34,10 +34,10 @@ var secretForms = regexp.MustCompile(strings.Join([]string{
 	`(?i)\b(bearer|basic)\s+[A-Za-z0-9+/_=.-]{8,}`,
 	`(?i)[\w.-]*(password|passwd|passphrase|pwd|secret|token|api[-_.]?key|access[-_.]?key|private[-_.]?key|account[-_.]?key|credential)[\w.-]*["']?\s*(:=|=>|[:=])\s*["']?[^\s"'$({<,;]`,
 	`(?i)<[\w:.-]*(password|passwd|secret|token|apikey|credential)[\w:.-]*>\s*[^<\s]`,
-	`(?i)\b(login|user)\s+\S+\s+password\s+\S`,           // .netrc
-	`(?i)\bidentified\s+(with\s+\S+\s+)?by\s+['"]`,        // SQL
-	`(?i)\b(encrypted\s+)?password\s+['"]`,                // SQL, and configurations alike
-	`(?m)^[^:\s#]*:(\d+|\*):[^:\s]*:[^:\s]*:[^\s:]+$`,      // .pgpass
+	`(?i)\b(login|user)\s+\S+\s+password\s+\S`,              // .netrc
+	`(?i)\bidentified\s+(with\s+\S+\s+)?by\s+['"]`,          // SQL
+	`(?i)\b(encrypted\s+)?password\s+['"]`,                  // SQL, and configurations alike
+	`(?m)^[^:\s#]*:(\d+|\*):[^:\s]*:[^:\s]*:[^\s:]+$`,       // .pgpass
 	`(?i)--?(password|passwd|secret|token|api-?key)[= ]+\S`, // in a script
 }, "|"))
 
@@ -57,6 +57,9 @@ func secret(name, value string) bool {
 	return secretNames.MatchString(name) || random(value)
 }
 
+// certificates are public, however random they look.
+var certificates = regexp.MustCompile(`(?s)-----BEGIN (TRUSTED )?CERTIFICATE-----.*?-----END (TRUSTED )?CERTIFICATE-----`)
+
 // words are the runs of characters in which keys are written.
 var words = regexp.MustCompile(`[A-Za-z0-9+/_=-]{20,}`)
 
@@ -71,6 +74,7 @@ var hexadecimal = regexp.MustCompile(`^[0-9a-fA-F]+$`)
 
 // random tells whether a text holds a run of characters as chance makes it.
 func random(text string) bool {
+	text = certificates.ReplaceAllString(text, "")
 	for _, word := range words.FindAllString(text, -1) {
 		if hexadecimal.MatchString(word) {
 			if len(word) >= hexDigits {

@@ -35,6 +35,54 @@ func Restoration(r release.Restoration) string {
 	return p.String()
 }
 
+// Manifests says which objects were written to a folder, and what is not among them.
+func Manifests(m release.Manifests, of release.Lineage, folder string) string {
+	p := &page{}
+	p.field("✓ written", fmt.Sprintf("%s to %s", count(len(m.Objects), "object"), Clean(folder)))
+	p.field("  from", "run "+name(of.Run)+": "+lineageWords(of))
+	p.names("  objects", m.Objects)
+	p.names("! secrets", prefixed("make it yourself: ", m.Secrets))
+	p.names("! withheld", m.Withheld)
+	p.names("! missing", m.Missing)
+	return p.String()
+}
+
+func prefixed(with string, names []string) []string {
+	var all []string
+	for _, name := range names {
+		all = append(all, with+name)
+	}
+	return all
+}
+
+func (p *page) names(label string, names []string) {
+	for i, name := range names {
+		if i == textItems {
+			p.field("", fmt.Sprintf("and %s more", thousands(len(names)-i)))
+			return
+		}
+		if i > 0 {
+			label = ""
+		}
+		p.field(label, cut(Clean(oneLine(name)), errorLength))
+	}
+}
+
+// manifestsWords say what was kept beside snapshots, "" for nothing.
+func manifestsWords(m *release.Manifests) string {
+	if m == nil {
+		return ""
+	}
+	words := count(len(m.Objects), "object") + " kept beside the data"
+	if n := len(m.Withheld); n > 0 {
+		words += ", " + count(n, "value") + " withheld that may be secret"
+	}
+	if n := len(m.Missing); n > 0 {
+		words += fmt.Sprintf(", %s missing", thousands(n))
+	}
+	return words
+}
+
 func (p *page) lineage(r release.Restoration) {
 	if l := r.Source; l.Run != "" {
 		p.field("  from", "run "+name(l.Run)+": "+lineageWords(l))

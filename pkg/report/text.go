@@ -162,6 +162,9 @@ func (p *page) snapshots(protection *release.Protection, commit release.Commit) 
 		p.field("", strings.Join(words, ", "))
 	}
 	p.look(taken, commit)
+	if words := manifestsWords(protection.Manifests); words != "" {
+		p.field("  manifests", words)
+	}
 	for _, note := range protection.Notes {
 		p.field("  note", cut(Clean(oneLine(note)), errorLength))
 	}

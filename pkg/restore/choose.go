@@ -15,12 +15,15 @@ import (
 
 // A Wish says which snapshots are wanted. Empty fields ask for any.
 type Wish struct {
+	// Namespace is that of the claims.
 	Namespace string
 	Run       string
 	// Commit is a commit or the beginning of one.
 	Commit string
 	// Claims are those whose data is wanted; none asks for the one that the run has snapshotted.
 	Claims []string
+	// Whole asks for all that the run has snapshotted.
+	Whole bool
 }
 
 // A Choice is the snapshots to restore and the run that they belong to.
@@ -29,6 +32,8 @@ type Choice struct {
 	Snapshots []release.Snapshot
 	// Late is true of snapshots that were taken after the run's deploy had begun.
 	Late bool
+	// Manifests are what was kept beside the snapshots, nil for nothing.
+	Manifests *release.Manifests
 }
 
 // choices is how many runs an error offers.
@@ -61,6 +66,9 @@ func Choose(records []release.Record, w Wish) (Choice, error) {
 		return Choice{}, fault.Hint(fault.Usagef("%d runs have snapshots of commit %s", len(fit), w.Commit),
 			"name one of them with --run: %s", offered(fit))
 	}
+	if w.Whole {
+		return fit[0], nil
+	}
 	return fit[0].only(w.Claims)
 }
 
@@ -84,6 +92,9 @@ func candidate(record release.Record, w Wish) (Choice, bool) {
 			into = &late
 		}
 		into.add(e, w.Namespace)
+		if e.Protection.Manifests != nil {
+			into.Manifests = e.Protection.Manifests
+		}
 	}
 	if len(c.Snapshots) == 0 && w.Run != "" {
 		c = late
@@ -93,7 +104,7 @@ func candidate(record release.Record, w Wish) (Choice, bool) {
 
 func (c *Choice) add(e *release.Entry, namespace string) {
 	for _, s := range e.Protection.Snapshots {
-		if !s.Ready || s.Namespace != namespace {
+		if !s.Ready || namespace != "" && s.Namespace != namespace {
 			continue
 		}
 		c.Snapshots = slices.DeleteFunc(c.Snapshots, func(other release.Snapshot) bool { return other.Claim == s.Claim })

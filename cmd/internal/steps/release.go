@@ -176,6 +176,7 @@ func (r *Release) keeping(run *Run, decision *release.Decision) []stage {
 	return []stage{{name: "snapshot", work: func(ctx context.Context, e *release.Entry) error {
 		r.snapping.decision = *decision
 		err := r.snapping.run(ctx, run, &r.cluster, &r.protecting, e)
+		r.subject.keepManifests(ctx, run, r.cluster.connected, e)
 		taken = e.Protection
 		return err
 	}}, {name: "backup-save", work: func(ctx context.Context, e *release.Entry) error {

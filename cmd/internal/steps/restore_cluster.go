@@ -37,6 +37,7 @@ type Restore struct {
 	undo         bool
 	confirm      bool
 	dryRun       bool
+	manifests    string
 }
 
 // Declare implements Step.
@@ -63,6 +64,7 @@ func (r *Restore) Declare(set *step.Set) {
 	set.Bool(&r.undo, "undo", false, "Put back what a restore in place has kept; what the claim holds now is kept in its turn.")
 	set.Bool(&r.confirm, "confirm", false, "Delete what a restore in place has kept: its result is good.")
 	set.Bool(&r.dryRun, "dry-run", false, "Show the plan and do nothing.")
+	set.Text(&r.manifests, "manifests", "", "Folder to write the objects to that were kept beside the snapshots; nothing else is done then.")
 	set.Output("run", "Name of this restore, as history shows it.")
 	set.Output("claims", "Names of the claims that hold the restored data, separated by commas.")
 	set.Output("kept-volumes", "Names of the PersistentVolumes with what was there before, separated by commas.")
@@ -137,6 +139,9 @@ func (r *Restore) Run(ctx context.Context, run *Run) error {
 	if err != nil {
 		return err
 	}
+	if r.manifests != "" {
+		return r.show(ctx, run, way)
+	}
 	connected, err := r.cluster.connect(ctx, run)
 	if err != nil {
 		return err
@@ -201,14 +206,11 @@ func (r *Restore) source(ctx context.Context, run *Run, connected *kube.Cluster,
 			return nil
 		}
 	}
-	records, err := r.records(ctx, run, request)
+	store, chosen, err := r.choose(ctx, run, request.Environment, wish)
 	if err != nil {
 		return err
 	}
-	chosen, err := restore.Choose(records, wish)
-	if err != nil {
-		return err
-	}
+	store.Close()
 	if chosen.Late {
 		run.Log.Warn("these snapshots were taken when the deploy of their run had begun: its code may have written to them")
 	}
@@ -216,22 +218,58 @@ func (r *Restore) source(ctx context.Context, run *Run, connected *kube.Cluster,
 	return nil
 }
 
-// records reads what the catalog has of the application in its environment. What cannot be
-// read is an error: it may be the newest.
-func (r *Restore) records(ctx context.Context, run *Run, request *restore.Request) ([]release.Record, error) {
+// choose reads what the catalog has of the application in an environment, and chooses of it.
+// What cannot be read is an error: it may be the newest. The catalog is open where there is no
+// error.
+func (r *Restore) choose(ctx context.Context, run *Run, environment string, wish restore.Wish) (*catalog.Catalog, restore.Choice, error) {
 	url, err := r.place.url(run)
 	if err != nil {
-		return nil, err
+		return nil, restore.Choice{}, err
 	}
 	store, err := catalog.OpenExisting(ctx, url, run.Now)
 	if err != nil {
-		return nil, fault.Hint(err, "give --catalog: snapshots are found by the records of their runs")
+		return nil, restore.Choice{}, fault.Hint(err, "give --catalog: snapshots are found by the records of their runs")
+	}
+	app := r.place.application()
+	records, err := store.Records(ctx, catalog.Query{App: app, Environment: environment, Run: r.run, Commit: r.commit})
+	if err != nil {
+		store.Close()
+		return nil, restore.Choice{}, fault.Hint(fmt.Errorf("read the records in %s: %w", bucket.Redact(url), err), "name a run whose record is sound with --run")
+	}
+	chosen, err := restore.Choose(records, wish)
+	if err == nil {
+		if err = store.Verify(ctx, app, environment, chosen.Lineage.Run); err != nil {
+			err = fmt.Errorf("check the record of run %q in %s: %w", chosen.Lineage.Run, bucket.Redact(url), err)
+		}
+	}
+	if err != nil {
+		store.Close()
+		return nil, restore.Choice{}, err
+	}
+	return store, chosen, nil
+}
+
+// show writes the manifests beside the snapshots that a restore would take. It asks a cluster
+// only for what is not given.
+func (r *Restore) show(ctx context.Context, run *Run, way release.RestoreWay) error {
+	if way != release.RestoreNew || r.newClaim != "" || r.dryRun {
+		return fault.Usagef("--manifests restores nothing, and does not go with what says how to restore")
+	}
+	about := subject{environment: r.environment}
+	if r.environment == "" {
+		connected, err := r.cluster.connect(ctx, run)
+		if err != nil {
+			return fault.Hint(err, "or name the environment with --environment: then no cluster is asked")
+		}
+		if err := about.inCluster(ctx, connected.Namespace, connected.UID); err != nil {
+			return err
+		}
+	}
+	wish := restore.Wish{Namespace: r.cluster.namespace, Run: r.run, Commit: r.commit, Claims: r.claims, Whole: true}
+	store, chosen, err := r.choose(ctx, run, about.environment, wish)
+	if err != nil {
+		return err
 	}
 	defer store.Close()
-	query := catalog.Query{App: request.App, Environment: request.Environment, Run: r.run, Commit: r.commit}
-	records, err := store.Records(ctx, query)
-	if err != nil {
-		return nil, fault.Hint(fmt.Errorf("read the records in %s: %w", bucket.Redact(url), err), "name a run whose record is sound with --run")
-	}
-	return records, nil
+	return r.writeManifests(ctx, run, store, chosen)
 }

@@ -58,6 +58,7 @@ func (s *Snapshot) Run(ctx context.Context, run *Run) error {
 			run.Log.Warn("the gate's decision could not be read; the snapshots will not bear its risk", "error", err)
 		}
 		err = s.snapping.run(ctx, &steps.Run, &s.cluster, &s.protecting, e)
+		s.subject.keepManifests(ctx, run, s.cluster.connected, e)
 		taken = e.Protection
 		return err
 	})
@@ -114,6 +115,7 @@ func (s *snapping) declare(set *step.Set) {
 	set.Needs("list", "batch/cronjobs", "find the claims of workloads that do not run now")
 	set.Needs("create,get", "pods/exec", "run the hooks that quiesce and thaw (get: servers before 1.35)")
 	set.Needs("list", "events", "tell the storage's warnings when a snapshot is late")
+	declareManifests(set)
 }
 
 // run takes the snapshots and leaves them in the entry, also when only some are good.

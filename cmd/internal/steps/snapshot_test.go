@@ -200,6 +200,8 @@ var spared = map[string]string{
 	"delete volumesnapshots": "asked only after a failure",
 	"patch volumesnapshots":  "without it the snapshot goes on saying unproven",
 	"list events":            "asked only at the deadline",
+	"list services":          "without it the manifests beside the data lack them, and a note says so",
+	"get configmaps":         "as above, and asked only where a workload refers to one",
 	"get pods/exec":          "asked by servers before 1.35",
 	"create pods/exec":       "asked only where pods have hooks; tried by the tests of package kube",
 }

@@ -40,7 +40,9 @@ type Plan struct {
 	Fates  []Fate `json:"backups"`
 	// Backups are those of the fates, in the same order.
 	Backups []release.Backup `json:"-"`
-	Orphans []Orphan         `json:"orphans,omitempty"`
+	// Known are the ids of all backups in the repository.
+	Known   map[string]bool `json:"-"`
+	Orphans []Orphan        `json:"orphans,omitempty"`
 	// Uses are who was at work when the plan was made.
 	Uses []Use `json:"in_use,omitempty"`
 }
@@ -86,7 +88,7 @@ func (r *Repository) Plan(ctx context.Context, q Pruning) (Plan, error) {
 }
 
 func (r *Repository) plan(ctx context.Context, q Pruning, uses []Use) (Plan, error) {
-	p := Plan{Repository: r.Place(), Uses: uses}
+	p := Plan{Repository: r.Place(), Uses: uses, Known: map[string]bool{}}
 	if err := q.Rules.Check(); err != nil {
 		return p, err
 	}
@@ -97,6 +99,7 @@ func (r *Repository) plan(ctx context.Context, q Pruning, uses []Use) (Plan, err
 	}
 	byID, copies := map[string]release.Backup{}, []Copy{}
 	for _, b := range all {
+		p.Known[b.ID] = true
 		if byID[b.ID] = b; q.Query.selects(b) {
 			copies = append(copies, copyOf(b, uses))
 		}

@@ -20,11 +20,7 @@ func Backups(backups []release.Backup) string {
 	p.line(backupLine("taken (UTC)", "commit", "files", "size", "verified", "backup"))
 	place := ""
 	for _, b := range backups {
-		here := Clean(b.App)
-		if b.Environment != "" && b.Environment != release.NoEnvironment {
-			here += " in " + Clean(b.Environment)
-		}
-		if here += ": " + cutFront(Clean(b.Volume), 50); here != place {
+		if here := heading(b); here != place {
 			place = here
 			p.line(here)
 		}
@@ -34,6 +30,9 @@ func Backups(backups []release.Backup) string {
 		}
 		if !b.Whole() {
 			id += " part"
+		}
+		if b.Hold != nil {
+			id += " held"
 		}
 		p.line(backupLine(b.Taken.UTC().Format("2006-01-02 15:04"), Clean(b.Commit.Short()), thousands(int(b.Files)), size(b.Bytes), verifiedWord(b), id))
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/catalog"
@@ -23,6 +24,7 @@ type BackupSave struct {
 	vault   vault
 	folder  string
 	volume  string
+	timeout time.Duration
 }
 
 // Declare implements Step.
@@ -40,6 +42,7 @@ func (s *BackupSave) Declare(set *step.Set) {
 	s.vault.declare(set)
 	s.vault.declareReach(set)
 	set.Text(&s.volume, "volume", "", "Name under which the folder is saved; empty uses its path. Saves of one name share what they have in common.")
+	set.Duration(&s.timeout, "timeout", backup.DefaultLimit, "How long the save may take; what was uploaded until then is used by the next one.")
 	set.Output("backup", "Id of the backup.")
 	set.Output("stored-bytes", "How many bytes the backup added to the repository.")
 }
@@ -56,7 +59,7 @@ func (s *BackupSave) Run(ctx context.Context, run *Run) error {
 		}
 		defer leave(ctx, run, repository)
 		folder := absolute(run, s.folder)
-		made, err := repository.Save(ctx, backup.Request{Folder: folder, Label: backup.Label{
+		made, err := repository.Save(ctx, backup.Request{Folder: folder, Limit: s.timeout, Label: backup.Label{
 			App: e.App, Environment: e.Environment, Commit: e.Commit, Run: e.Run, Volume: cmp.Or(s.volume, folder),
 		}})
 		if made.ID == "" {

@@ -21,6 +21,8 @@ func All() []Step {
 		&BackupList{},
 		&BackupRestore{},
 		&BackupVerify{},
+		&BackupHold{},
+		&Prune{},
 		&KeyInit{},
 		&KeyRotate{},
 		&KeyShow{},

@@ -337,18 +337,39 @@ soak_releases() {
   soaked "kills of whole releases" -run Killed ./test/journey
 }
 
-# soak_backups kills saves and restores by the hundred, damages every object of a repository, and
-# holds the storage to its contract on a real S3 server.
-soak_backups() {
-  soaked "kills of saves and restores, damage to every object" ./pkg/backup
-  store=$(cache)/store/$(cksum <test/tools/store/go.sum | cut -d' ' -f1)
-  [ -x "$store/versitygw" ] || {
-    echo "building versitygw, once"
-    mkdir -p "$store"
-    go -C test/tools/store build -ldflags "-s -w" -o "$store/" tool
+# program sets built to the program of a recipe in test/tools, built where it is not yet.
+program() {
+  built=$(cache)/$1/$(cksum <"test/tools/$1/go.sum" | cut -d' ' -f1)/$2
+  [ -x "$built" ] || {
+    echo "building $2, once"
+    mkdir -p "${built%/*}"
+    nice -n 15 go -C "test/tools/$1" build -ldflags "-s -w" -o "${built%/*}/" tool
   }
-  export KNOWNGOOD_TEST_VERSITYGW="$store/versitygw"
-  soaked "the storage on a real S3 server" -run 'Storage' ./pkg/backup
+}
+
+# azurite sets taken to Microsoft's own server of Azure's buckets, or to "" where there is no npm
+# to take it with.
+azurite() {
+  recipe=test/tools/azurite
+  folder=$(cache)/azurite/$(cksum <$recipe/package-lock.json | cut -d' ' -f1)
+  taken=$folder/node_modules/azurite/dist/src/blob/main.js
+  [ ! -s "$taken" ] || return 0
+  command -v npm >/dev/null 2>&1 || { echo "SKIPPED: no npm to take Azurite with"; taken=; return 0; }
+  mkdir -p "$scratch/azurite" "${folder%/*}"
+  cp $recipe/package.json $recipe/package-lock.json "$scratch/azurite/"
+  (cd "$scratch/azurite" && npm ci --ignore-scripts --no-audit --no-fund >/dev/null)
+  mv "$scratch/azurite" "$folder"
+}
+
+# soak_backups kills saves and restores by the hundred, damages every object of a repository, and
+# holds the storage to its contract on real servers.
+soak_backups() {
+  soaked "kills of saves and restores, damage to every object, a tree of every kind" ./pkg/backup
+  program store versitygw; export KNOWNGOOD_TEST_VERSITYGW="$built"
+  program minio minio; export KNOWNGOOD_TEST_MINIO="$built"
+  azurite
+  [ -z "$taken" ] || export KNOWNGOOD_TEST_AZURITE="$taken"
+  soaked "the storage on real servers" -run 'Storage' ./pkg/backup
 }
 
 soak_benchmarks() {

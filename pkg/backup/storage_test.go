@@ -88,9 +88,7 @@ func conform(t *testing.T, place string) {
 	}
 	st := &storage{bucket: opened}
 	t.Cleanup(func() {
-		_ = st.ListBlobs(context.WithoutCancel(t.Context()), "", func(m blob.Metadata) error {
-			return st.DeleteBlob(context.WithoutCancel(t.Context()), m.BlobID)
-		})
+		emptied(t, st)
 		opened.Close()
 	})
 	for name, test := range map[string]func(*testing.T, *storage){
@@ -103,8 +101,28 @@ func conform(t *testing.T, place string) {
 		"tells when it was written":     tellsTimes,
 		"refuses what it cannot do":     refuses,
 		"leaves nothing of a cut write": cutWrite,
+		"tells how its clock goes":      tellsSkew,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, st) })
+	}
+	t.Run("is set up once by many", func(t *testing.T) {
+		emptied(t, st)
+		setsUpOnce(t, st, place)
+	})
+}
+
+// emptied takes away all that a storage holds.
+func emptied(t *testing.T, st *storage) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	for object, err := range st.bucket.Objects(ctx, "") {
+		if err == nil {
+			err = st.bucket.Remove(ctx, object.Key)
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
 	}
 }
 

@@ -28,13 +28,11 @@ type vault struct {
 }
 
 func (v *vault) declare(set *step.Set) {
-	set.Text(&v.repository, "repository", "",
-		"Where the backups lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own, one for each application and environment.")
+	set.Text(&v.repository, "repository", "", repositoryDoc)
 	set.Secret(&v.password, "repository-password", "Key of the repository, as key init makes it.")
 	set.Text(&v.command, "repository-password-command", "",
 		"Command that prints the key of the repository, e.g. a KMS's own: a line for a shell, best kept in .knowngood.yaml.")
-	set.Text(&v.secret, "repository-password-secret", "",
-		"Kubernetes Secret that holds the key of the repository under password, as name or namespace/name.")
+	set.Text(&v.secret, "repository-password-secret", "", keySecretDoc)
 	set.Bool(&v.allowHTTP, "allow-http", false,
 		"Reach the repository without TLS where its address says so; the record then tells. An address of this machine itself needs no leave.")
 }

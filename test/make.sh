@@ -327,7 +327,7 @@ soak_reader() {
   lint_tools
   KNOWNGOOD_TEST_SCANNERS=all KNOWNGOOD_TEST_LINTERS=$tools soaked "what real scanners write" ./test/scanners
   soaked "memory of the reader" -run Memory ./pkg/sarif
-  KNOWNGOOD_BENCH=10,100,1024 soaked "readers compared" -run Compare ./pkg/sarif
+  KNOWNGOOD_BENCH=10,10s,100,100s,1024 soaked "readers compared" -run Compare ./pkg/sarif
 }
 
 soak_catalog() { soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket; }

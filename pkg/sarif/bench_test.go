@@ -22,7 +22,10 @@ import (
 // The benchmarks read a generated log. For instance
 //
 //	go test ./pkg/sarif -run '^$' -bench . -benchtime 5x -megabytes 100
-var megabytes = flag.Int("megabytes", 10, "size of the generated log in the benchmarks")
+var (
+	megabytes = flag.Int("megabytes", 10, "size of the generated log in the benchmarks")
+	snippets  = flag.Bool("snippets", false, "whether each step of its code flows has a snippet")
+)
 
 // A contender reads a log in one of several ways and tells how many results it saw.
 type contender struct {
@@ -47,7 +50,7 @@ func contenders() []contender {
 }
 
 func BenchmarkReaders(b *testing.B) {
-	path, want := generated(b, *megabytes)
+	path, want := generated(b, *megabytes, *snippets)
 	for _, c := range contenders() {
 		b.Run(c.name, func(b *testing.B) {
 			b.SetBytes(int64(*megabytes) << 20)

@@ -15,10 +15,10 @@ import (
 )
 
 // generate writes a log of about the given size and returns the number of its results. It
-// looks like what CodeQL writes when it is not asked for snippets: compact, rules in an
-// extension with their help, artifacts, and code flows that make up most of it.
-func generate(w io.Writer, bytes int64) (results int, err error) {
-	out := &counter{w: bufio.NewWriterSize(w, 1<<20)}
+// looks like what CodeQL writes: compact, rules in an extension with their help, artifacts, and
+// code flows that make up most of it. Asked for snippets it writes one in every step of them.
+func generate(w io.Writer, bytes int64, snippets bool) (results int, err error) {
+	out := &counter{w: bufio.NewWriterSize(w, 1<<20), snippets: snippets}
 	random := rand.New(rand.NewPCG(1, 2))
 	// As many files as such a log may be about.
 	out.files = int(min(200, max(10, bytes*200/(100<<20))))
@@ -40,15 +40,15 @@ func generate(w io.Writer, bytes int64) (results int, err error) {
 func writeResult(out *counter, random *rand.Rand, i int) {
 	rule := random.IntN(300)
 	fmt.Fprintf(out, `%s{"ruleId":"go/rule-%d","ruleIndex":%d,"rule":{"id":"go/rule-%d","index":%d,"toolComponent":{"index":0}},"message":{"text":"This query depends on a [user-provided value](1)."},"locations":[{"physicalLocation":%s}],"partialFingerprints":{"primaryLocationLineHash":"%016x:1","primaryLocationStartColumnFingerprint":"%d"},"codeFlows":[`,
-		comma(i), rule, rule, rule, rule, physical(random, out.files, i%4 == 0), random.Uint64(), random.IntN(40))
+		comma(i), rule, rule, rule, rule, physical(random, out, i%4 == 0), random.Uint64(), random.IntN(40))
 	for flow := range 1 + random.IntN(4) {
 		fmt.Fprintf(out, `%s{"threadFlows":[{"locations":[`, comma(flow))
 		for step := range 2 + random.IntN(22) {
-			fmt.Fprintf(out, `%s{"location":{"physicalLocation":%s,"message":{"text":"%s"}}}`, comma(step), physical(random, out.files, false), steps[random.IntN(len(steps))])
+			fmt.Fprintf(out, `%s{"location":{"physicalLocation":%s,"message":{"text":"%s"}}}`, comma(step), physical(random, out, out.snippets), steps[random.IntN(len(steps))])
 		}
 		fmt.Fprint(out, `]}]}`)
 	}
-	fmt.Fprintf(out, `],"relatedLocations":[{"id":1,"physicalLocation":%s,"message":{"text":"user-provided value"}}]}`, physical(random, out.files, false))
+	fmt.Fprintf(out, `],"relatedLocations":[{"id":1,"physicalLocation":%s,"message":{"text":"user-provided value"}}]}`, physical(random, out, out.snippets))
 }
 
 var steps = []string{
@@ -58,8 +58,10 @@ var steps = []string{
 // folders is in how many folders the files lie.
 const folders = 40
 
-// physical is a physical location; only a result's own ones have context, and not all of them.
-func physical(random *rand.Rand, files int, context bool) string {
+// physical is a physical location. Without snippets only a result's own ones have context, and
+// not all of them.
+func physical(random *rand.Rand, out *counter, context bool) string {
+	files := out.files
 	folder, file, line := random.IntN(folders), random.IntN(files), 1+random.IntN(3000)
 	around := ""
 	if context {
@@ -83,10 +85,11 @@ func comma(i int) string {
 }
 
 type counter struct {
-	w     *bufio.Writer
-	n     int64
-	err   error
-	files int
+	w        *bufio.Writer
+	n        int64
+	err      error
+	files    int
+	snippets bool
 }
 
 func (c *counter) Write(p []byte) (int, error) {
@@ -97,7 +100,7 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 // generated returns the path of a log of the size asked for, made once for all measurements.
-func generated(t testing.TB, megabytes int) (file string, results int) {
+func generated(t testing.TB, megabytes int, snippets bool) (file string, results int) {
 	t.Helper()
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -107,7 +110,11 @@ func generated(t testing.TB, megabytes int) (file string, results int) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	file = filepath.Join(dir, "codeql-like-"+strconv.Itoa(megabytes)+".sarif")
+	kind := "codeql-like-"
+	if snippets {
+		kind = "codeql-snippets-"
+	}
+	file = filepath.Join(dir, kind+strconv.Itoa(megabytes)+".sarif")
 	if text, err := os.ReadFile(file + ".count"); err == nil {
 		results, err = strconv.Atoi(string(text))
 		if err == nil {
@@ -119,7 +126,7 @@ func generated(t testing.TB, megabytes int) (file string, results int) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	if results, err = generate(out, int64(megabytes)<<20); err != nil {
+	if results, err = generate(out, int64(megabytes)<<20, snippets); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(file+".count", []byte(strconv.Itoa(results)), 0o644); err != nil {

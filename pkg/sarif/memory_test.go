@@ -27,7 +27,7 @@ func TestMemoryIsBoundedByTheFindings(t *testing.T) {
 	reader, writer := io.Pipe()
 	results := make(chan int, 1)
 	go func() {
-		n, err := generate(writer, size)
+		n, err := generate(writer, size, false)
 		results <- n
 		writer.CloseWithError(errors.Join(err, io.EOF))
 	}()

@@ -166,6 +166,7 @@ func (r *run) index() {
 		component.notifications.index()
 		component.taxa.index()
 	}
+	secrets := secretTool(r.driver.name)
 	for c := -1; c < len(r.extensions); c++ {
 		component := r.component(c)
 		for i := range component.rules {
@@ -177,7 +178,7 @@ func (r *run) index() {
 			d.plain, _ = parseLevel(d.level)
 			d.cwes = appendCWE(slices.Clone(d.cwe), d.shown)
 			slices.Sort(d.cwes)
-			d.isSecret = secretTool(r.driver.name) || secretWord(d.shown) || d.secret || secretWord(d.name)
+			d.isSecret = secrets || secretWord(d.shown) || d.secret || secretWord(d.name)
 		}
 		component.index()
 	}

@@ -207,7 +207,10 @@ func (r *run) describe(f *release.Finding, p *pending, m match) {
 			f.Justification = p.suppressions[i].Justification
 		}
 	}
-	f.Message = r.maskFor(f, p, f.Message)
+	if f.Secret {
+		f.Message = maskSecret(f.Message, p.snippet)
+	}
+	f.Message = r.masked(f.Message)
 	if d != nil {
 		f.Help = d.help
 	}
@@ -228,6 +231,18 @@ func (r *run) say(message *message, m match) string {
 		}
 	}
 	return said
+}
+
+// masked is mask, whose answers for texts that many results have are kept.
+func (r *run) masked(text string) string {
+	out, known := r.masks[text]
+	if !known {
+		out = mask(text)
+		if len(r.masks) < maxSaid {
+			r.masks[text] = out
+		}
+	}
+	return out
 }
 
 func (r *run) maskFor(f *release.Finding, p *pending, text string) string {

@@ -36,7 +36,7 @@ type run struct {
 	numbers     map[float64]*float64
 	paths       map[place]string
 	kinds       map[kindKey]string
-	said        map[string]string
+	said, masks map[string]string
 	notes       notes
 
 	at int // of the scan among the document's
@@ -49,7 +49,7 @@ type run struct {
 func newRun(d *document) *run {
 	return &run{
 		document: d, secrets: map[secretKey]bool{}, numbers: map[float64]*float64{}, paths: map[place]string{},
-		kinds: map[kindKey]string{}, said: map[string]string{},
+		kinds: map[kindKey]string{}, said: map[string]string{}, masks: map[string]string{},
 	}
 }
 

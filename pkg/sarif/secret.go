@@ -29,11 +29,17 @@ var secretWords = []string{ //nolint:gochecknoglobals // a table that nobody cha
 // secretCWE are the weaknesses that are an open secret.
 var secretCWE = []int{259, 321, 547, 798} //nolint:gochecknoglobals // a table that nobody changes
 
+// secretWord is asked of each rule several times, and looks further only where one of the words
+// may begin.
 func secretWord(text string) bool {
-	text = strings.ToLower(text)
-	for _, word := range secretWords {
-		if strings.Contains(text, word) {
-			return true
+	for i := range len(text) {
+		switch text[i] | 0x20 {
+		case 'a', 'c', 'h', 'p', 's':
+			for _, word := range secretWords {
+				if len(text)-i >= len(word) && text[i]|0x20 == word[0] && strings.EqualFold(text[i:i+len(word)], word) {
+					return true
+				}
+			}
 		}
 	}
 	return false

@@ -171,7 +171,7 @@ func (r *run) ruleProperty(d *rule, name []byte) error {
 		return r.readScore(&d.score)
 	case "tags":
 		return r.array(lenient, func(int) error {
-			tag, err := r.text()
+			tag, err := r.word()
 			d.cwe = appendCWE(d.cwe, tag)
 			d.secret = d.secret || secretWord(tag)
 			return err

@@ -17,11 +17,17 @@ type Repository struct {
 	// Tekton is true where there is a folder of Tekton's.
 	Tekton bool
 
-	deploy string // with APP for the application's name
+	deploy string // with APP for the application's name, "" where nothing was found
 }
+
+// Guessed is true where no manifests were found to deploy.
+func (r Repository) Guessed() bool { return r.deploy == "" }
 
 // Deploy returns the command that deploys the application, for a shell.
 func (r Repository) Deploy(app string) string {
+	if r.Guessed() {
+		return "kubectl apply -f deploy/"
+	}
 	return strings.ReplaceAll(r.deploy, "APP", shellWord(app))
 }
 
@@ -143,7 +149,7 @@ func deploy(repository fs.FS) string {
 			return "kubectl apply -f " + folder + "/"
 		}
 	}
-	return "kubectl apply -f deploy/"
+	return ""
 }
 
 // shellWord is a name as one word of a shell.

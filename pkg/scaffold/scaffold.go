@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/knowngood/knowngood/pkg/step"
 )
@@ -61,12 +62,14 @@ func Account(spec step.Spec) string { return "knowngood-" + spec.ID() }
 
 const made = "# Made by knowngood init, and yours to change.\n"
 
+const deployRights = "# The deploy command runs under this account, too, and may do no more: bind to it what that needs.\n"
+
 // Actions returns the files for a release by Actions. spec is the declaration of release.
 func Actions(seen Seen, spec step.Spec) []File {
 	return []File{
 		{"." + string(seen.Forge) + "/" + Workflow, workflow(seen, spec.Permissions), "the workflow: scan, then the whole release around your deploy command"},
 		config(seen),
-		{RBAC, made + rbac(ReleaseAccount, seen.Namespace, spec.Needs), "what the release may do in the cluster: give the runner's kubeconfig this ServiceAccount"},
+		{RBAC, made + deployRights + rbac(ReleaseAccount, seen.Namespace, spec.Needs), "what the release may do in the cluster: give the runner's kubeconfig this ServiceAccount"},
 	}
 }
 
@@ -100,4 +103,6 @@ func text(value string) string {
 }
 
 // comment is text that may stand after a "#".
-func comment(value string) string { return strings.Join(strings.Fields(value), " ") }
+func comment(value string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(value, ""), func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }), " ")
+}

@@ -137,6 +137,7 @@ func (s *Survey) certificates(ctx context.Context, cluster *kube.Cluster, known,
 
 // lacks remarks what the accounts of a release may not do yet.
 func (s *Survey) lacks(ctx context.Context, cluster *kube.Cluster, grants []Grant) {
+	applied := true
 	for _, grant := range grants {
 		lacking, err := cluster.Lacks(ctx, grant.Account, grant.Needs)
 		if err != nil {
@@ -155,5 +156,9 @@ func (s *Survey) lacks(ctx context.Context, cluster *kube.Cluster, grants []Gran
 			what = append(what[:most], fmt.Sprintf("and %d more", more))
 		}
 		s.remark(fmt.Sprintf("ServiceAccount %s may not yet: %s", grant.Account, strings.Join(what, ", ")), "")
+		applied = false
+	}
+	if !applied {
+		s.Remarks[len(s.Remarks)-1].Cure = "kubectl apply the file of the RBAC"
 	}
 }

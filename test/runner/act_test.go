@@ -91,7 +91,9 @@ func (s *shop) run(event, workflow string, payload map[string]any) Result {
 		Checkout: s.dir, Event: event, Workflow: workflow, Payload: payload, Action: s.action, Tools: s.tools,
 		Secrets: map[string]string{"GITHUB_TOKEN": s.token}, Env: env,
 		Local: map[string]string{
-			"knowngood/knowngood@main": s.action,
+			"knowngood/knowngood@main":   s.action,
+			"knowngood/knowngood@v0.1.0": s.action,
+			"github/codeql-action@v3":    standin + "/codeql-action",
 			"actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02":   standin + "/upload-artifact",
 			"actions/download-artifact@d3f86a106a0bac45b974a628896c90dbdf5c8093": standin + "/download-artifact",
 		},

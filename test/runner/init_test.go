@@ -70,6 +70,22 @@ func (s *shop) initiated(kubeconfig string) {
 	}
 }
 
+// standins returns a folder with a gosec that finds what lies in scans, and a kubectl that does
+// nothing.
+func standins(t *testing.T, scan string) string {
+	t.Helper()
+	folder := t.TempDir()
+	for name, script := range map[string]string{
+		"gosec":   "cp scans/" + scan + ".sarif gosec.sarif\necho \"gosec $*\"\n",
+		"kubectl": "echo \"kubectl $*\"\n",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
 // TestWhatInitWroteRuns runs the workflow that init writes as it is. The scanner and kubectl are
 // stand-ins on the PATH.
 func TestWhatInitWroteRuns(t *testing.T) {
@@ -87,18 +103,9 @@ func TestWhatInitWroteRuns(t *testing.T) {
 	s.write("k8s/kustomization.yaml", "")
 	kubeconfig := bareCluster(t)
 	s.initiated(kubeconfig)
-	tools := t.TempDir()
-	for name, script := range map[string]string{
-		"gosec":   "cp scans/clean.sarif gosec.sarif\necho \"gosec $*\"\n",
-		"kubectl": "echo \"kubectl $*\"\n",
-	} {
-		if err := os.WriteFile(filepath.Join(tools, name), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
 	pushed := s.commit("Begin with knowngood")
 	s.github.AddCommits(repository, pushed)
-	s.env = map[string]string{"KUBECONFIG": kubeconfig, "PATH": tools + ":" + os.Getenv("PATH")}
+	s.env = map[string]string{"KUBECONFIG": kubeconfig, "PATH": standins(t, "clean") + ":" + os.Getenv("PATH")}
 	got := s.run("push", "release.yml", object{
 		"ref": "refs/heads/main", "after": pushed, "head_commit": object{"id": pushed, "tree_id": s.git("rev-parse", "HEAD^{tree}")},
 	})

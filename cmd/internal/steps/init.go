@@ -36,11 +36,12 @@ const (
 // Declare implements Step.
 func (i *Init) Declare(set *step.Set) {
 	set.Name, set.Summary = "init", "Write the workflow or the PipelineRun, the configuration and the RBAC for this repository."
-	set.Long = "Looks at the repository and, where one answers, at the cluster, and explains each file.\n" +
-		"On a terminal it asks, with an answer proposed to each question; nothing is written before\n" +
-		"the last is answered, and then all files or none. Run again it finds its own files and\n" +
-		"leaves them. A file that says something else is shown as a difference and overwritten\n" +
-		"after a yes; where nobody can be asked nothing is written, unless --force says so."
+	set.Long = "Looks at the repository and, where one answers, at the cluster, and explains each\n" +
+		"file. On a terminal it asks, with an answer proposed to each question; nothing is\n" +
+		"written before the last is answered, and then all files or none. Run again it finds\n" +
+		"its own files and leaves them. A file that says something else is shown as a\n" +
+		"difference and overwritten after a yes; where nobody can be asked nothing is\n" +
+		"written, unless --force says so."
 	set.Example = "knowngood init --namespace shop --dry-run"
 	set.Faces = []step.Face{step.CLI}
 	i.place.declare(set)

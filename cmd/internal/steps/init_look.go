@@ -61,6 +61,9 @@ func (i *Init) look(ctx context.Context, run *Run) (seen scaffold.Seen, tekton b
 	}
 	if !tekton {
 		seen.Branch = settle("branch that releases are made from", i.branch, cmp.Or(trunk, "main"))
+		if i.deploy == "" && repository.Guessed() {
+			run.Log.Warn("no manifests were found: the command that deploys is a guess")
+		}
 		seen.Deploy = settle("command that deploys", i.deploy, repository.Deploy(app))
 	}
 	if tagForm.MatchString(run.Version) {

@@ -152,7 +152,7 @@ func TestReportsInAnActionOfGitea(t *testing.T) {
 	p := person{server: s, binary: program(t), home: t.TempDir(), repository: s.Repository(t, "shop"), token: s.Token}
 	pull := s.Pull(t, p.repository, "change", "internal/store.go", "package store\nvar query = \"\"\n")
 	bad := scan(t, p.home, "bad.sarif", finding)
-	event := fmt.Sprintf(`{"pull_request":{"number":%d,"head":{"sha":%q}}}`, pull.Number, pull.Head)
+	event := fmt.Sprintf(`{"pull_request":{"number":%d,"head":{"sha":%q},"base":{"sha":%q}}}`, pull.Number, pull.Head, s.Commit(t, p.repository, "main"))
 	if err := os.WriteFile(filepath.Join(p.home, "event.json"), []byte(event), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -166,8 +166,9 @@ func TestReportsInAnActionOfGitea(t *testing.T) {
 		t.Fatalf("gate: %d\n%s", status, said)
 	}
 	for range 2 {
-		if status, said := p.runWith(t, environ, "report"); status != 0 || strings.Contains(said, "::warning") {
-			t.Fatalf("report: %d\n%s", status, said)
+		status, said := p.runWith(t, environ, "report")
+		if status != 0 || strings.Contains(said, "::warning") || !strings.Contains(said, "::error endLine=2,file=internal/store.go,") {
+			t.Fatalf("report: %d, which has no check runs to annotate\n%s", status, said)
 		}
 	}
 	comments := s.Comments(t, p.repository, pull.Number)

@@ -136,6 +136,20 @@ func TestWhereARestoreMayGo(t *testing.T) {
 	same(t, source, target)
 }
 
+// A volume is restored to another: both have the folder that a new file system brings.
+func TestAVolumesOwnFolderIsNoHindrance(t *testing.T) {
+	t.Parallel()
+	source, target, r := t.TempDir(), t.TempDir(), open(t, options(t, t.TempDir()))
+	for _, folder := range []string{source, target} {
+		if err := os.Mkdir(filepath.Join(folder, "lost+found"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(source, "data"), "some")
+	restore(t, r, save(t, r, source).ID, target)
+	same(t, source, target)
+}
+
 func TestAFolderInTheMiddleOfARestoreIsNotSaved(t *testing.T) {
 	t.Parallel()
 	source, r := t.TempDir(), open(t, options(t, t.TempDir()))

@@ -123,7 +123,7 @@ func (p *placement) names() ([]Name, error) {
 	return names, nil
 }
 
-// lostAndFound is a folder that mkfs makes, and that nobody moves.
+// lostAndFound is a folder that mkfs makes, and that nobody moves out of the way.
 const lostAndFound = "lost+found"
 
 // leftover reads what a killed restore left.
@@ -203,9 +203,18 @@ func (p *placement) move() error {
 		}
 	}
 	for _, name := range p.state.New {
-		if err := os.Rename(p.path("tree", string(name)), filepath.Join(p.target.Folder, string(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := replace(p.path("tree", string(name)), filepath.Join(p.target.Folder, string(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return p.sync()
+}
+
+// replace renames as the kernel does, which lets a folder take the place of an empty one: a new
+// file system brings a lost+found, and so may the backup.
+func replace(from, to string) error {
+	if err := unix.Rename(from, to); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
 }

@@ -34,6 +34,24 @@ func (b *Bucket) InClear() string {
 	return ""
 }
 
+// Check reads a place without opening it, for one that others will open: its form, and the server
+// that it names without TLS, "" for none. What the environment of others adds is not known here.
+func Check(place string) (server string, err error) {
+	at, err := parse(place)
+	if err != nil {
+		return "", err
+	}
+	query := at.target.Query()
+	endpoint, insecure := query.Get("endpoint"), query.Get("disable_https") == "true" || query.Get("protocol") == "http"
+	switch {
+	case endpoint != "":
+		return inClear(endpoint, insecure), nil
+	case insecure:
+		return "http://" + at.target.Host, nil
+	}
+	return "", nil
+}
+
 // inClear returns the server of an address without TLS. forced tells that the client speaks
 // HTTP whatever the address says.
 func inClear(endpoint string, forced bool) string {

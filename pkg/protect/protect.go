@@ -74,7 +74,7 @@ func Save(ctx context.Context, cluster *kube.Cluster, q Request) (release.Copies
 	for _, one := range saved {
 		copies.Backups = append(copies.Backups, one.Backups...)
 		if one.Repository != "" {
-			copies.Repository = one.Repository
+			copies.Repository, copies.InClear = one.Repository, one.InClear
 		}
 	}
 	return copies, outcome(ctx, len(copies.Backups), errs)

@@ -127,7 +127,7 @@ func (r *running) starting(ctx context.Context, pod *corev1.Pod) (kube.Progress,
 		}
 	}
 	if started(pod) {
-		return kube.Progress{State: "running"}, nil
+		return kube.Progress{}, nil
 	}
 	told := r.told(ctx, "Pod", pod.Name)
 	if pod.Spec.NodeName == "" {

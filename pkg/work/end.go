@@ -124,7 +124,8 @@ func (r *running) told(ctx context.Context, kind string, names ...string) string
 		var newest *corev1.Event
 		for i := range list.Items {
 			event := &list.Items[i]
-			if event.Type != corev1.EventTypeWarning || event.InvolvedObject.Name != name || event.InvolvedObject.Kind != kind {
+			if event.Type != corev1.EventTypeWarning || event.InvolvedObject.Name != name || event.InvolvedObject.Kind != kind ||
+				event.Reason == "FailedScheduling" { // the pod's own condition says that as it is now
 				continue
 			}
 			if newest == nil || when(newest).Before(when(event)) {

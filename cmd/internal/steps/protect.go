@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/knowngood/knowngood/pkg/bucket"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/kube"
 	"github.com/knowngood/knowngood/pkg/protect"
@@ -24,6 +25,7 @@ import (
 type protecting struct {
 	repository, keySecret, bucketSecret string
 	image, account, user, class, memory string
+	allowHTTP                           bool
 	deadline                            time.Duration
 
 	// prepared is the request as far as it is known before the snapshots are; set by prepare.
@@ -33,6 +35,7 @@ type protecting struct {
 func (p *protecting) declare(set *step.Set) {
 	set.Text(&p.repository, "repository", "", repositoryDoc)
 	set.Text(&p.keySecret, "repository-password-secret", "", keySecretDoc)
+	set.Bool(&p.allowHTTP, "allow-http", false, allowHTTPDoc)
 	set.Text(&p.bucketSecret, "bucket-secret", "",
 		"Secret of the namespace whose entries are the environment of the backup's Job, e.g. AWS_ACCESS_KEY_ID; empty leaves it to the service account.")
 	set.Text(&p.account, "backup-account", "",
@@ -52,12 +55,6 @@ func (p *protecting) declare(set *step.Set) {
 	set.Needs("create,get,watch", "persistentvolumeclaims", "make a temporary claim of each snapshot"+where)
 	set.NeedsCluster("get", "storage.k8s.io/storageclasses", "know that temporary claims take their volumes with them"+where)
 }
-
-// Sentences of inputs that other steps have too.
-const (
-	repositoryDoc = "Where the backups lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own, one for each application and environment."
-	keySecretDoc  = "Kubernetes Secret that holds the key of the repository under password, as name or namespace/name." //nolint:gosec // a sentence
-)
 
 // beyond tells whether a decision wants more kept than snapshots.
 func beyond(d release.Decision) bool {
@@ -83,6 +80,13 @@ func (p *protecting) prepare(ctx context.Context, run *Run, c *cluster, d releas
 		return refuse(wanted, "no Secret with the key of the repository is given",
 			"give --repository-password-secret: the Secret of the namespace that holds the key under "+protect.KeyName)
 	}
+	inClear, err := bucket.Check(p.repository)
+	if err != nil {
+		return err
+	}
+	if inClear != "" && !p.allowHTTP {
+		return refuse(wanted, fmt.Sprintf("%s would be spoken to without TLS", inClear), "give its https:// address, or allow it with --allow-http, which the record then tells")
+	}
 	identity, err := p.identity()
 	if err != nil {
 		return err
@@ -96,7 +100,7 @@ func (p *protecting) prepare(ctx context.Context, run *Run, c *cluster, d releas
 		return err
 	}
 	p.prepared = protect.Request{
-		Repository: p.repository, KeySecret: secret, BucketSecret: p.bucketSecret,
+		Repository: p.repository, KeySecret: secret, BucketSecret: p.bucketSecret, AllowHTTP: p.allowHTTP,
 		Image: cmp.Or(p.image, "ghcr.io/knowngood/knowngood:"+run.Version), Account: p.account, As: identity,
 		Class: p.class, Memory: p.memory, Start: c.timeout, Deadline: p.deadline,
 	}

@@ -168,16 +168,18 @@ func TestBackupsAreRefusedBeforeAnythingIsTouched(t *testing.T) {
 		policy corev1.PersistentVolumeReclaimPolicy
 		cure   string
 	}{
-		"no repository is given":                      {func(p *protecting) { p.repository = "" }, "Delete", "--repository"},
-		"cannot reach the repository":                 {func(p *protecting) { p.repository = "/backups" }, "Delete", "s3://"},
-		"no Secret with the key":                      {func(p *protecting) { p.keySecret = "" }, "Delete", "--repository-password-secret"},
-		"reads Secrets of it alone":                   {func(p *protecting) { p.keySecret = "vault/key" }, "Delete", "keep a copy"},
-		"there is no Secret other in namespace shop":  {func(p *protecting) { p.keySecret = "other" }, "Delete", "knowngood key init"},
-		"there is no Secret bucket in namespace shop": {func(p *protecting) { p.bucketSecret = "bucket" }, "Delete", "AWS_ACCESS_KEY_ID"},
-		`backup-memory "much"`:                        {func(p *protecting) { p.memory = "much" }, "Delete", ""},
-		`backup-user "root"`:                          {func(p *protecting) { p.user = "root" }, "Delete", ""},
-		"there is no StorageClass other":              {func(p *protecting) { p.class = "other" }, "Delete", "--backup-class"},
-		"StorageClass fast retains volumes":           {func(*protecting) {}, "Retain", "--backup-class"},
+		"no repository is given":                           {func(p *protecting) { p.repository = "" }, "Delete", "--repository"},
+		"cannot reach the repository":                      {func(p *protecting) { p.repository = "/backups" }, "Delete", "s3://"},
+		"no Secret with the key":                           {func(p *protecting) { p.keySecret = "" }, "Delete", "--repository-password-secret"},
+		"reads Secrets of it alone":                        {func(p *protecting) { p.keySecret = "vault/key" }, "Delete", "keep a copy"},
+		"there is no Secret other in namespace shop":       {func(p *protecting) { p.keySecret = "other" }, "Delete", "knowngood key init"},
+		"there is no Secret bucket in namespace shop":      {func(p *protecting) { p.bucketSecret = "bucket" }, "Delete", "AWS_ACCESS_KEY_ID"},
+		"http://s3.example would be spoken to without TLS": {func(p *protecting) { p.repository = "s3://backups/shop?endpoint=http://s3.example" }, "Delete", "--allow-http"},
+		`bucket "s3://redacted@backups"`:                          {func(p *protecting) { p.repository = "s3://a:b@backups" }, "Delete", "environment"},
+		`backup-memory "much"`:                             {func(p *protecting) { p.memory = "much" }, "Delete", ""},
+		`backup-user "root"`:                               {func(p *protecting) { p.user = "root" }, "Delete", ""},
+		"there is no StorageClass other":                   {func(p *protecting) { p.class = "other" }, "Delete", "--backup-class"},
+		"StorageClass fast retains volumes":                {func(*protecting) {}, "Retain", "--backup-class"},
 	} {
 		t.Run(says, func(t *testing.T) {
 			t.Parallel()

@@ -33,9 +33,15 @@ func (v *vault) declare(set *step.Set) {
 	set.Text(&v.command, "repository-password-command", "",
 		"Command that prints the key of the repository, e.g. a KMS's own: a line for a shell, best kept in .knowngood.yaml.")
 	set.Text(&v.secret, "repository-password-secret", "", keySecretDoc)
-	set.Bool(&v.allowHTTP, "allow-http", false,
-		"Reach the repository without TLS where its address says so; the record then tells. An address of this machine itself needs no leave.")
+	set.Bool(&v.allowHTTP, "allow-http", false, allowHTTPDoc)
 }
+
+// Sentences of inputs that steps have too whose Jobs open the repository.
+const (
+	repositoryDoc = "Where the backups lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own, one for each application and environment."
+	keySecretDoc  = "Kubernetes Secret that holds the key of the repository under password, as name or namespace/name." //nolint:gosec // a sentence
+	allowHTTPDoc  = "Reach the repository without TLS where its address says so; the record then tells. An address of this machine itself needs no leave."
+)
 
 // declareReach declares how a step that needs no cluster otherwise reaches the one whose Secret
 // holds the key. A step that declares a cluster sets from to it.

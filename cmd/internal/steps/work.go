@@ -41,7 +41,7 @@ func (s *WorkSave) Run(ctx context.Context, run *Run) error {
 		App: s.label.app, Environment: s.label.environment, Commit: release.Commit(s.label.commit), Run: s.label.run, Volume: s.label.volume,
 	}})
 	if made.ID != "" {
-		run.Result(release.Copies{Repository: repository.Place(), Backups: []release.Backup{fit(made)}})
+		run.Result(release.Copies{Repository: repository.Place(), InClear: repository.InClear(), Backups: []release.Backup{fit(made)}})
 	}
 	return err
 }

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"runtime/metrics"
 	"strings"
 	"testing"
 
@@ -32,11 +34,18 @@ func FuzzRead(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 1<<17 {
+			t.Skip("a large input shows nothing that a small one does not, and takes long")
+		}
 		options := Options{Root: "/checkout", Limits: Limits{File: 1 << 20, Findings: 1000}}
+		before := allocated()
 		scans, err := Read(bytes.NewReader(data), "x", options)
+		if took := allocated() - before; took > boundOf(data) {
+			t.Fatalf("took %d bytes of memory for %d", took, len(data))
+		}
 		again, errAgain := Read(bytes.NewReader(data), "x", options)
-		if diff := cmp.Diff(scans, again); diff != "" || (err == nil) != (errAgain == nil) {
-			t.Fatalf("two reads differ: %v, %v\n%s", err, errAgain, diff)
+		if !reflect.DeepEqual(scans, again) || (err == nil) != (errAgain == nil) {
+			t.Fatalf("two reads differ: %v, %v\n%s", err, errAgain, cmp.Diff(scans, again))
 		}
 		if err != nil {
 			if scans != nil || strings.ContainsAny(err.Error(), "\x1b\n\r") {
@@ -46,6 +55,23 @@ func FuzzRead(f *testing.F) {
 		}
 		against(t, scans, plain(t, data))
 	})
+}
+
+// allocated is how much memory the process has taken from its heap so far, in bytes.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// boundOf is what reading may take, all told: room of a fixed size, and so much for each byte
+// of the text, which gzip may have made small.
+func boundOf(data []byte) uint64 {
+	text := uint64(len(data))
+	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
+		text = 1 << 20
+	}
+	return 4<<20 + 400*text
 }
 
 // plain decodes the bytes without any of the code under test except for the encoding.

@@ -6,7 +6,6 @@ package scanners
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -327,19 +326,20 @@ func kept(t *testing.T, dir, file string, secrets ...string) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	out := t.TempDir()
-	summary := filepath.Join(out, "summary.md")
-	for _, extra := range [][]string{{"--json"}, {"--verbose"}, {"--sarif-out", filepath.Join(out, "out.sarif")}} {
-		args := append([]string{
-			"gate", "--app", "shop", "--environment", "test", "--commit", strings.Repeat("1", 40), "--catalog", filepath.Join(out, "catalog"),
-			"--run", "r1", "--sarif", file,
-		}, extra...)
-		told := gate(t.Context(), dir, summary, binary, args)
-		absent(t, strings.Join(args, " "), told, secrets)
-		report := []string{
-			"report", "--app", "shop", "--environment", "test", "--catalog", filepath.Join(out, "catalog"), "--run", "r1", "--verbose",
-		}
-		absent(t, "report", gate(t.Context(), dir, summary, binary, report), secrets)
+	subject := []string{
+		"--app", "shop", "--environment", "test", "--commit", strings.Repeat("1", 40), "--run", "r1", "--catalog", filepath.Join(out, "catalog"),
 	}
+	var forms []string
+	for _, form := range []string{"sarif", "json", "junit", "gitlab", "markdown", "text"} {
+		forms = append(forms, "--out", form+"="+filepath.Join(out, form))
+	}
+	for _, more := range [][]string{{"--json"}, {"--verbose", "--explain"}, forms} {
+		args := slices.Concat([]string{"gate", "--sarif", file}, subject, more)
+		absent(t, strings.Join(args, " "), tell(t, dir, out, binary, args), secrets)
+		absent(t, "report", tell(t, dir, out, binary, slices.Concat([]string{"report", "--verbose"}, subject)), secrets)
+	}
+	diff := []string{"gate", "diff", file, file, "--out", "sarif=" + filepath.Join(out, "diff.sarif"), "--out", "json=" + filepath.Join(out, "diff.json")}
+	absent(t, "diff", tell(t, dir, out, binary, diff), secrets)
 	files := 0
 	err = filepath.WalkDir(out, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -350,16 +350,21 @@ func kept(t *testing.T, dir, file string, secrets ...string) {
 		absent(t, path, text, secrets)
 		return err
 	})
-	if err != nil || files < 2 {
+	if err != nil || files < len(forms)/2+3 {
 		t.Errorf("looked into %d files: %v", files, err)
 	}
 }
 
-func gate(ctx context.Context, dir, summary, binary string, args []string) []byte {
-	cmd := exec.CommandContext(ctx, binary, args...)
+// tell runs the program, which may find the gate closed, and returns all that it says.
+func tell(t *testing.T, dir, out, binary string, args []string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GITHUB_STEP_SUMMARY="+summary)
-	told, _ := cmd.CombinedOutput() // a closed gate is no failure of the test
+	cmd.Env = append(os.Environ(), "GITHUB_STEP_SUMMARY="+filepath.Join(out, "summary.md"))
+	told, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("%v: %v\n%s", args, err, told)
+	}
 	return told
 }
 

@@ -269,15 +269,15 @@ gitea() {
 
 # soak runs what takes long, in parts: a real Gitea, two builds of the product, kills by the
 # hundred, backups, and benchmarks. What a part logs is the new test/results/PART.txt once it has passed.
-# SOAK names the parts, and KNOWNGOOD_SOAK is how many releases are killed.
+# SOAK names the parts, and KNOWNGOOD_SOAK is how many releases and restores are killed.
 soak() {
   needs_root soak
-  : "${SOAK:=contract product reader policy fuzz catalog releases backups benchmarks}" "${KNOWNGOOD_SOAK:=100}"
+  : "${SOAK:=contract product reader policy fuzz catalog releases restores backups benchmarks}" "${KNOWNGOOD_SOAK:=100}"
   export KNOWNGOOD_SOAK
   for part in $SOAK; do
     case $part in
-      contract | product | reader | policy | fuzz | catalog | releases | backups | benchmarks) ;;
-      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, policy, fuzz, catalog, releases, backups and benchmarks" >&2; exit 2 ;;
+      contract | product | reader | policy | fuzz | catalog | releases | restores | backups | benchmarks) ;;
+      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, policy, fuzz, catalog, releases, restores, backups and benchmarks" >&2; exit 2 ;;
     esac
   done
   for part in $SOAK; do
@@ -337,6 +337,13 @@ soak_catalog() { soaked "kills of the catalog" ./pkg/catalog ./pkg/bucket; }
 soak_releases() {
   one_cluster
   soaked "kills of whole releases" -run Killed ./test/journey
+}
+
+# soak_restores kills restores in place, and tries all of them on a real cluster.
+soak_restores() {
+  one_cluster
+  soaked "restores on a real cluster" ./pkg/restore
+  soaked "kills of restores in place, and each of their permissions" -run TestRestore ./cmd/internal/steps
 }
 
 # program sets built to the program of a recipe in test/tools, built where it is not yet.

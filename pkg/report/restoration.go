@@ -212,27 +212,25 @@ func restoredClaimWords(c release.RestoredClaim) string {
 	return strings.Join(words, ", ")
 }
 
-// restorations are the claims that restores of the run made, for Markdown.
+// restorations are the claims that the run's restore made, for Markdown.
 func (s story) restorations(most int) block {
+	e := s.record.Last("restore")
+	if e == nil || e.Restoration == nil {
+		return block{}
+	}
 	b := table("#### Restored\n\n", "| claim | from | taken | what was there before |\n|:--|:--|:--|:--|\n", rankSnapshots, most, 4)
-	for i := range s.record.Entries {
-		r := s.record.Entries[i].Restoration
-		if r == nil {
-			continue
+	for _, c := range e.Restoration.Claims {
+		from := c.Snapshot
+		if c.Backup != "" {
+			from = c.Backup
 		}
-		for _, c := range r.Claims {
-			from := c.Snapshot
-			if c.Backup != "" {
-				from = c.Backup
-			}
-			if from == "" {
-				from = c.Volume
-			}
-			b.items = append(b.items, fmt.Sprintf("| %s | %s | %s | %s |\n", code(c.Claim, pathLength), code(from, 253), together(moment(c.Cut)), keptWords(c)))
+		if from == "" {
+			from = c.Volume
 		}
-		if l := r.Source; l.Run != "" && !strings.Contains(b.close, "From run") {
-			b.close = "From run " + code(l.Run, nameLength) + ": " + prose(lineageWords(l), messageLength) + ".\n\n"
-		}
+		b.items = append(b.items, fmt.Sprintf("| %s | %s | %s | %s |\n", code(c.Claim, pathLength), code(from, 253), together(moment(c.Cut)), keptWords(c)))
+	}
+	if l := e.Restoration.Source; l.Run != "" {
+		b.close += "From run " + code(l.Run, nameLength) + ": " + prose(lineageWords(l), messageLength) + ".\n\n"
 	}
 	return b.orNothing()
 }

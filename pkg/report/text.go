@@ -47,6 +47,8 @@ func Text(record release.Record, options Options) string {
 	}
 	for _, e := range record.Entries {
 		p.copies(e.Copies)
+	}
+	if e := s.record.Last("restore"); e != nil {
 		p.restoration(e.Restoration)
 	}
 	p.certificates(s.rotations())

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -39,7 +40,8 @@ type fakeWorld struct {
 	*fakecluster.Cluster
 	core, snapshots clienttesting.ObjectTracker
 
-	mu sync.Mutex
+	mu   sync.Mutex
+	wake chan struct{}
 	// data is what each volume holds, cuts what each snapshot does, by uid.
 	data, cuts map[string]string
 	made       int
@@ -58,6 +60,7 @@ func inFake(t *testing.T, test func(t *testing.T, w *world)) {
 				&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "later"}, Provisioner: driver, VolumeBindingMode: &later}),
 			data: map[string]string{}, cuts: map[string]string{},
 		}
+		f.wake = make(chan struct{}, 1)
 		f.core, f.snapshots = f.CoreFake.Tracker(), f.SnapshotFake.Tracker()
 		f.serialise(t)
 		stop := make(chan struct{})
@@ -69,8 +72,9 @@ func inFake(t *testing.T, test func(t *testing.T, w *world)) {
 			}
 			watcher, err := f.core.Watch(kind, namespace)
 			fatal(t, err)
-			go f.control(t, watcher, stop)
+			go f.see(watcher, stop)
 		}
+		go f.control(t, stop)
 		test(t, &world{Cluster: f.Cluster.Cluster, later: "later", suffix: "-own", fake: f})
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -80,11 +84,35 @@ func inFake(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 }
 
-func (f *fakeWorld) control(t *testing.T, watcher watch.Interface, stop <-chan struct{}) {
+// see wakes the controllers at each change.
+func (f *fakeWorld) see(watcher watch.Interface, stop <-chan struct{}) {
 	defer watcher.Stop()
 	for {
 		select {
 		case <-watcher.ResultChan():
+			select {
+			case f.wake <- struct{}{}:
+			default: // they are awake
+			}
+		case <-stop:
+			return
+		}
+	}
+}
+
+// lag is how long the controllers take. Meanwhile the program has come to watch: what happens
+// between its list and its watch, the fake does not tell.
+const lag = 10 * time.Millisecond
+
+func (f *fakeWorld) control(t *testing.T, stop <-chan struct{}) {
+	for {
+		select {
+		case <-f.wake:
+		case <-stop:
+			return
+		}
+		select {
+		case <-time.After(lag):
 			f.mu.Lock()
 			f.reconcile(t)
 			f.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 	"github.com/knowngood/knowngood/pkg/kube"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/restore"
+	"github.com/knowngood/knowngood/test/realcluster"
 )
 
 // driver is the CSI driver of test/cluster.
@@ -36,8 +37,9 @@ type world struct {
 	later  string
 	suffix string
 	// real and fake are each nil in the other world.
-	real *database
-	fake *fakeWorld
+	real     *realcluster.Cluster
+	database *realcluster.Database
+	fake     *fakeWorld
 	// cut is the snapshot of the database.
 	cut release.Snapshot
 }
@@ -64,7 +66,7 @@ func mentions(t *testing.T, what, said string, texts ...string) {
 func (w *world) begin(t *testing.T, class string) {
 	t.Helper()
 	if w.real != nil {
-		w.cut = w.real.begin(t, class)
+		w.cut = w.cutOnReal(t, class)
 		w.write(t, "bad")
 		return
 	}
@@ -116,7 +118,7 @@ func (w *world) volumeOf(t *testing.T, name string) string {
 func (w *world) write(t *testing.T, text string) {
 	t.Helper()
 	if w.real != nil {
-		w.real.write(t, text)
+		w.database.Write(t, text)
 		return
 	}
 	w.fake.hold(w.volumeOf(t, claim), text)
@@ -127,7 +129,7 @@ func (w *world) read(t *testing.T) string {
 	t.Helper()
 	w.settle(t)
 	if w.real != nil {
-		return w.real.read(t, "db-0")
+		return w.database.Read(t, "db-0")
 	}
 	return w.fake.hold(w.volumeOf(t, claim))
 }
@@ -180,8 +182,8 @@ func room(size string) corev1.VolumeResourceRequirements {
 func (w *world) held(t *testing.T, name string) string {
 	t.Helper()
 	if w.real != nil {
-		w.real.start(t, name)
-		return w.real.read(t, name)
+		w.database.Start(t, name)
+		return w.database.Read(t, name)
 	}
 	return w.fake.hold(w.volumeOf(t, name))
 }

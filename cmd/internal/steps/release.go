@@ -192,8 +192,8 @@ func (r *Release) explain(name string, err error) error {
 	case "snapshot", "backup-save", "rotate-prepare":
 		return fault.Exit(stopStatus(err), fault.Hint(err, "the deploy was not started"))
 	case "deploy-finish":
-		return fault.Exit(stopStatus(err), fault.Hint(err, "the data as of before this deploy is in the snapshots of run %s: kubectl get volumesnapshots -n %s -l %s=%s",
-			r.subject.run, r.cluster.namespace, release.LabelCommit, release.Commit(r.subject.commit).Label()))
+		return fault.Exit(stopStatus(err), fault.Hint(err, "the data as of before this deploy is in the snapshots of run %s; with this release's --app, --environment and --namespace, see how it is put back: knowngood restore --run %s --in-place --dry-run",
+			r.subject.run, r.subject.run))
 	default:
 		return err
 	}

@@ -34,6 +34,15 @@ const minVersion = "1.0.0"
 func Name(spec step.Spec) string { return "knowngood-" + spec.ID() }
 
 // meta is the metadata by which catalogs find an object.
+// links are shown by Artifact Hub, which knows "source" and "support" by their names.
+const links = `- name: source
+  url: https://github.com/knowngood/knowngood
+- name: support
+  url: https://github.com/knowngood/knowngood/issues
+- name: documentation
+  url: https://github.com/knowngood/knowngood/blob/main/tekton/README.md
+`
+
 func meta(name, display string, config Config) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name:   name,
@@ -47,7 +56,8 @@ func meta(name, display string, config Config) metav1.ObjectMeta {
 			"artifacthub.io/category":         "integration-delivery",
 			"artifacthub.io/license":          "Apache-2.0",
 			"artifacthub.io/provider":         "knowngood",
-			"artifacthub.io/links":            "- name: source\n  url: https://github.com/knowngood/knowngood\n",
+			"artifacthub.io/links":            links,
+			"artifacthub.io/changes":          "- kind: added\n  description: First release.\n",
 		},
 	}
 }

@@ -70,6 +70,9 @@ func (d *document) readInline(int) error {
 	}
 	p := newRun(d)
 	d.inline = append(d.inline, p)
+	if err := d.charge(runOverhead); err != nil {
+		return err
+	}
 	return d.object(strict, p.partMember)
 }
 

@@ -93,7 +93,7 @@ func (r *run) readOverride(into *[]override) error {
 		}
 	})
 	*into = append(*into, o)
-	return cmp.Or(err, r.charge(overhead))
+	return cmp.Or(err, r.charge(ruleOverhead))
 }
 
 func (r *run) readNotification(into *[]notification) error {

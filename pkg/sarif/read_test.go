@@ -27,12 +27,17 @@ func read(text string, limits Limits) ([]release.Scan, error) {
 	return Read(strings.NewReader(text), "x.sarif", Options{Limits: limits})
 }
 
+// many is a list's inside of n equal elements.
+func many(element string, n int) string {
+	return strings.TrimSuffix(strings.Repeat(element+",", n), ",")
+}
+
 func TestReadKeepsItsLimits(t *testing.T) {
 	t.Parallel()
 	result := `{"message":{"text":"m"},"ruleId":"A"}`
 	long := `{"message":{"text":"` + strings.Repeat("x", 5000) + `"}}`
 	flows := `{"message":{"text":"m"},"codeFlows":[{"threadFlows":[{"locations":[` +
-		strings.TrimSuffix(strings.Repeat(`{"location":{"id":1}},`, 400), ",") + `]}]}]}`
+		many(`{"location":{"id":1}}`, 400) + `]}]}]}`
 	for _, test := range []struct {
 		name, text string
 		limits     Limits
@@ -47,7 +52,11 @@ func TestReadKeepsItsLimits(t *testing.T) {
 		{"passed over value above", `{"x":"` + strings.Repeat("x", 9000) + `","version":"2.1.0","runs":[]}`, Limits{Value: 8000}, "longer than 8000"},
 		{"flows are not one value", log(flows), Limits{Value: 5000}, ""},
 		{"text kept above", log(long), Limits{Kept: 4000}, "more than 4000 bytes of text to keep (limits: kept)"},
-		{"suppressions kept above", log(`{"message":{"text":"m"},"suppressions":[` + strings.TrimSuffix(strings.Repeat("{},", 100), ",") + `]}`), Limits{Kept: 4000}, "limits: kept"},
+		{"suppressions kept above", log(`{"message":{"text":"m"},"suppressions":[` + many("{}", 100) + `]}`), Limits{Kept: 4000}, "limits: kept"},
+		{"runs kept above", `{"version":"2.1.0","runs":[` + many("{}", 100) + `]}`, Limits{Kept: 100_000}, "limits: kept"},
+		{"rules kept above", `{"version":"2.1.0","runs":[{"tool":{"driver":{"rules":[` + many("{}", 100) + `]}}}]}`, Limits{Kept: 100_000}, "limits: kept"},
+		{"extensions kept above", `{"version":"2.1.0","runs":[{"tool":{"extensions":[` + many("{}", 100) + `]}}]}`, Limits{Kept: 100_000}, "limits: kept"},
+		{"inline properties kept above", `{"version":"2.1.0","runs":[],"inlineExternalProperties":[` + many("{}", 100) + `]}`, Limits{Kept: 100_000}, "limits: kept"},
 		{"members above", log(result), Limits{Members: 1}, "more than"},
 		{"defaults", log(result), Limits{}, ""},
 	} {

@@ -65,6 +65,9 @@ func (d *document) readRun(int) error {
 	}
 	r := newRun(d)
 	r.at = len(d.scans)
+	if err := d.charge(runOverhead); err != nil {
+		return err
+	}
 	if err := d.object(strict, r.member); err != nil {
 		return err
 	}

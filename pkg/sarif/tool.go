@@ -68,7 +68,7 @@ func (r *run) readComponent(into *[]component, how strictness) error {
 		c.version = c.semantic
 	}
 	*into = append(*into, c)
-	return err
+	return cmp.Or(err, r.charge(ruleOverhead))
 }
 
 func (r *run) componentMember(c *component, name []byte) error {
@@ -106,7 +106,7 @@ func (r *run) readRule(into *[]rule, how strictness) error {
 	d := rule{rank: -1}
 	err := r.object(how, func(name []byte) error { return r.ruleMember(&d, name) })
 	*into = append(*into, d)
-	return cmp.Or(err, r.charge(overhead))
+	return cmp.Or(err, r.charge(ruleOverhead))
 }
 
 func (r *run) ruleMember(d *rule, name []byte) error {

@@ -134,11 +134,20 @@ func below(dir, file string) (string, bool) {
 	return inner, ok && dir != "" && inner != ""
 }
 
-// belowWorkspace knows where GitHub's runners check out: in a container, and on a machine,
-// where the repository's name stands twice.
+// workspaces are where CI systems check out under a fixed name: containers of GitHub, Tekton's
+// usual workspace, CircleCI, Bitbucket and Azure.
+var workspaces = []string{ //nolint:gochecknoglobals // a table that nobody changes
+	"/github/workspace", "/workspace/source", "/home/circleci/project", "/opt/atlassian/pipelines/agent/build",
+	"/home/vsts/work/1/s", "D:/a/1/s",
+}
+
+// belowWorkspace knows where CI systems check out: besides those of a fixed name, GitHub's
+// machines, where the repository's name stands twice.
 func belowWorkspace(file string) (string, bool) {
-	if inner, ok := below("/github/workspace", file); ok {
-		return inner, true
+	for _, dir := range workspaces {
+		if inner, ok := below(dir, file); ok {
+			return inner, true
+		}
 	}
 	for _, work := range []string{"/home/runner/work/", "/Users/runner/work/", "D:/a/"} {
 		rest, ok := strings.CutPrefix(file, work)

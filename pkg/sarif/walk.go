@@ -156,8 +156,13 @@ func (w *walker) keeping(text string) (string, error) {
 	return text, w.charge(len(text))
 }
 
-// overhead is about what an element of a list takes that is kept, besides its texts.
-const overhead = 128
+// The overheads are about what an element of a list takes that is kept, besides its texts: most
+// of them, one that holds a descriptor, and a run.
+const (
+	overhead     = 128
+	ruleOverhead = 1 << 10
+	runOverhead  = 2 << 10
+)
 
 // charge counts bytes that are kept.
 func (w *walker) charge(bytes int) error {

@@ -212,7 +212,7 @@ var seeds = []string{
 	"plain words", "@everyone", "a@b.example", "#1 GH-2 a/b#3", "https://evil.example www.evil.example mailto:a@b.c",
 	"![i](https://evil.example/i.png)", "[l](javascript:alert(1))", "[l]: https://evil.example", "<script>alert(1)</script>",
 	"<!--", "-->", "]]>", "</details>", "`", "``", "a`b|c", "|", `\`, `\|`, "a\\", "**b**", "__b__", "~~s~~", "# h", "- l", "1. l", "1) l",
-	"> q", "> [!NOTE]", "---", "===", "- [ ] t", "$a$ $b$", "$$x$$", ":rocket:", "::error::x", "##[error]x", "[^1]", "[^1]: x",
+	"> q", "> [!NOTE]", "---", "===", "- [ ] t", "$a$ $b$", "$$x$$", ":rocket:", "::error::x", "::set-output name=decision::pass", "##[error]x", "[^1]", "[^1]: x",
 	"&lt;script&gt;", "&#64;everyone", "\u202e\u2066", "\x00\x1b[31m\x07", "a\r\nb\n\n\n    c", "\ufeff\u200b", "e\u0301\u0301\u0301\u0301\u0301\u0301", "日本語のとても長い文章", "😀👩‍👩‍👧",
 	"\xff\xfe", "    indented", "\ttab", "| a | b |\n|---|---|", "<https://evil.example>", "x!", "![", "```\ncode\n```", "~~~", "*", "_", "a_b_c", "+ x", "=",
 	strings.Repeat("`", 90), strings.Repeat("[", 200), strings.Repeat("$", 300), strings.Repeat("@a ", 300),

@@ -232,7 +232,8 @@ func (r *run) readMessages(into *map[string]string) error {
 	})
 }
 
-// readScore reads a security-severity, which tools write as a string or as a number.
+// readScore reads a security-severity, which tools write as a string or as a number. Of several,
+// whose names differ in case alone, the highest counts.
 func (w *walker) readScore(s *score) error {
 	kind := w.dec.PeekKind()
 	value, err := w.dec.ReadValue()
@@ -246,11 +247,10 @@ func (w *walker) readScore(s *score) error {
 	n, err := strconv.ParseFloat(strings.TrimSpace(written), 64)
 	switch {
 	case kind == jsontext.KindNull || written == "":
-		*s = score{}
 	case err != nil || math.IsNaN(n) || n < 0 || n > 10:
-		*s = score{odd: clean(written, 40)}
-	default:
-		*s = score{value: n, ok: true}
+		s.odd = clean(written, 40)
+	case !s.ok || n > s.value:
+		s.value, s.ok = n, true
 	}
 	return nil
 }

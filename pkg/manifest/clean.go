@@ -148,6 +148,9 @@ func (s *scrub) member(path []string, o object, free bool) {
 // flags are arguments whose value is the next one.
 var flags = regexp.MustCompile(`^--?[A-Za-z][\w.-]*$`)
 
+// setting is what stands before the "=" of an argument; a script is none.
+var setting = regexp.MustCompile(`^-{0,2}[A-Za-z_][\w.:-]*$`)
+
 // list goes through a list; one of words is a command line.
 func (s *scrub) list(path []string, items []any) {
 	before := ""
@@ -160,7 +163,7 @@ func (s *scrub) list(path []string, items []any) {
 		}
 		name, value, assigned := strings.Cut(text, "=")
 		switch {
-		case secretForms.MatchString(text), assigned && secret(strings.TrimLeft(name, "-"), value),
+		case secretForms.MatchString(text), assigned && setting.MatchString(name) && secret(strings.TrimLeft(name, "-"), value),
 			before != "" && secret(before, text), command(path) && random(text):
 			items[i] = s.hold(at)
 		}

@@ -94,7 +94,7 @@ func TestCollect(t *testing.T) {
 			t.Errorf("%s was kept", gone)
 		}
 	}
-	for _, kept := range []string{"max_connections = 100", "PGDATA", "/data/pg", "listen_addresses=*", "knowngood.dev/hold", "MIIBplain", "/run/secrets/password", "registry.example/db@sha256:"} {
+	for _, kept := range []string{"max_connections = 100", "PGDATA", "/data/pg", "listen_addresses=*", "initdb --auth=trust", "knowngood.dev/hold", "MIIBplain", "/run/secrets/password", "registry.example/db@sha256:"} {
 		if !bytes.Contains(text, []byte(kept)) {
 			t.Errorf("%s was not kept:\n%s", kept, text)
 		}

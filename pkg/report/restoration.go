@@ -200,7 +200,7 @@ func restoredClaimWords(c release.RestoredClaim) string {
 	if c.Backup != "" {
 		words = append(words, "from backup "+Clean(c.Backup))
 	}
-	if c.Volume != "" {
+	if c.Volume != "" && !c.Removed {
 		words = append(words, "on volume "+Clean(c.Volume))
 	}
 	if c.Kept != "" && !c.Removed {

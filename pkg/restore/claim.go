@@ -90,18 +90,25 @@ func filled(claim corev1.PersistentVolumeClaim, from release.RestoredClaim, rest
 	if least := resource.NewQuantity(from.Bytes, resource.BinarySI); least.Cmp(*made.Spec.Resources.Requests.Storage()) > 0 {
 		made.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: *least}
 	}
-	made.Annotations[release.AnnotationRestore] = restore
-	made.Annotations[release.AnnotationSource] = from.SnapshotUID
-	return made
+	return tagged(made, restore, from.SnapshotUID)
 }
 
 // bound returns the claim so that it gets a volume that is there.
 func bound(claim corev1.PersistentVolumeClaim, volume, restore string) *corev1.PersistentVolumeClaim {
 	made := claim.DeepCopy()
 	made.Spec.VolumeName = volume
-	made.Annotations[release.AnnotationRestore] = restore
-	made.Annotations[release.AnnotationSource] = volume
-	return made
+	return tagged(made, restore, volume)
+}
+
+// tagged returns the claim with what says who made it, and from what. A claim that was read from
+// a journal has no map where it had nothing to say.
+func tagged(claim *corev1.PersistentVolumeClaim, restore, source string) *corev1.PersistentVolumeClaim {
+	if claim.Annotations == nil {
+		claim.Annotations = map[string]string{}
+	}
+	claim.Annotations[release.AnnotationRestore] = restore
+	claim.Annotations[release.AnnotationSource] = source
+	return claim
 }
 
 // describe says what a claim will be, in a few words.

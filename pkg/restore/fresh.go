@@ -32,7 +32,7 @@ func (p *Plan) planNewClaim(ctx context.Context, s release.Snapshot) error {
 		return err
 	}
 	if from.Claim = p.request.NewClaim; from.Claim == "" {
-		from.Claim = kube.Name(s.Claim, "restored", p.request.Lineage.Commit.Short(), from.SnapshotUID)
+		from.Claim = kube.Name(s.Claim, "restored", from.SnapshotUID[:min(8, len(from.SnapshotUID))])
 	}
 	claim := recorded(s, from.Claim)
 	waits, err := p.class(ctx, &claim, s.Driver)

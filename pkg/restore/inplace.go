@@ -43,8 +43,13 @@ func (p *Plan) planInPlace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(begun) > 0 {
+	switch {
+	case len(begun) > 0:
 		p.Name, p.Resumed = begun[0].Restore, true
+	case !p.request.Again:
+		if done, err := p.already(ctx, all); done || err != nil {
+			return err
+		}
 	}
 	swaps := make([]*swap, len(p.request.Snapshots))
 	p.result.Claims = make([]release.RestoredClaim, len(swaps))
@@ -56,6 +61,31 @@ func (p *Plan) planInPlace(ctx context.Context) error {
 		swaps[i].into = &p.result.Claims[i]
 	}
 	return p.actInPlace(ctx, swaps)
+}
+
+// already tells whether every claim is the one that a restore made from these very snapshots, and
+// what was there before is kept still. A command that is repeated has nothing to do then.
+func (p *Plan) already(ctx context.Context, all []kept) (bool, error) {
+	var claims []release.RestoredClaim
+	name := ""
+	for _, s := range p.request.Snapshots {
+		now, err := p.claim(ctx, s.Claim)
+		if err != nil {
+			return false, err
+		}
+		at := slices.IndexFunc(all, func(k kept) bool {
+			return k.Done && k.Undo == "" && k.Way == release.RestoreInPlace && k.Claim == s.Claim && madeBy(now, k.Restore, s.UID)
+		})
+		if at < 0 || name != "" && name != all[at].Restore {
+			return false, nil
+		}
+		from := all[at].From
+		from.Volume, from.Kept = now.Spec.VolumeName, all[at].volume
+		claims, name = append(claims, from), all[at].Restore
+	}
+	p.Name, p.Resumed, p.result.Claims = name, true, claims
+	p.note("restore %s has done that, and what was there before is kept; give --again to do it once more", p.Name)
+	return true, nil
 }
 
 // begun returns the journals of a restore of these snapshots that has not come to its end.
@@ -190,10 +220,10 @@ func (p *Plan) actInPlace(ctx context.Context, swaps []*swap) error {
 			p.note("claim %s gets its volume and its data when the first pod that mounts it is scheduled", w.Claim)
 		}
 		p.add(func(ctx context.Context) error {
+			p.note("what claim %s held before is kept: go back with knowngood restore --undo --run %s, or delete it with knowngood restore --confirm --run %s", w.Claim, p.Name, p.Name)
 			return p.rewrite(ctx, w.old, func(j *journal) { j.Done = true })
 		}, "note on volume %s that the restore of claim %s is done; it is kept until it is confirmed", w.old, w.Claim)
 	}
-	p.note("what %s held before is kept: go back with knowngood restore --undo --run %s, or delete it with knowngood restore --confirm --run %s", list1(names), p.Name, p.Name)
 	return nil
 }
 

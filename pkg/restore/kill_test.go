@@ -37,6 +37,7 @@ func TestKilledAtAnyChange(t *testing.T) {
 
 // killedAt tells whether the killer came to kill.
 func killedAt(t *testing.T, w *world, way release.RestoreWay, k *killer) bool {
+	w.plain = true
 	w.begin(t, "loop")
 	old, want := w.volumeOf(t, claim), "good"
 	if way == release.RestoreUndo {

@@ -26,6 +26,8 @@ type Request struct {
 	NewClaim string
 	// StorageClass of the claims that are made; "" is the one that was recorded.
 	StorageClass string
+	// Again restores in place once more what was restored from the same snapshots already.
+	Again bool
 
 	// Earlier and Claims say which restore RestoreUndo and RestoreConfirm mean; both may be
 	// empty where there is one alone.

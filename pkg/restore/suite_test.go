@@ -43,7 +43,7 @@ func toANewClaim(t *testing.T, w *world) {
 	got, err := w.restored(t, w.request(release.RestoreNew))
 	fatal(t, err)
 	name := got.Claims[0].Claim
-	mentions(t, "name", name, claim+"-restored-0123456789ab-")
+	mentions(t, "name", name, claim+"-restored-")
 	made, err := w.Core.CoreV1().PersistentVolumeClaims(w.Namespace).Get(t.Context(), name, metav1.GetOptions{})
 	fatal(t, err)
 	if made.Status.Phase != corev1.ClaimBound || made.Spec.VolumeName != got.Claims[0].Volume || *made.Spec.StorageClassName != "loop" ||
@@ -86,6 +86,11 @@ func thereAndBack(t *testing.T, w *world) {
 	fatal(t, err)
 	if made.Labels["app"] != "db" || made.Annotations["example.com/mine"] != "1" {
 		t.Errorf("the claim has not its owner's labels and annotations: %v, %v", made.Labels, made.Annotations)
+	}
+	again, err := w.restored(t, w.request(release.RestoreInPlace))
+	fatal(t, err)
+	if len(again.Plan) != 0 || again.Claims[0].Kept != old || w.volumeOf(t, claim) != got.Claims[0].Volume {
+		t.Errorf("the same command again: %+v", again)
 	}
 	w.write(t, "newer")
 

@@ -160,11 +160,13 @@ func (p *Plan) actUndo(ctx context.Context, undo []*undoing) error {
 	}
 	p.start(held)
 	for _, u := range undo {
-		p.add(func(ctx context.Context) error { return p.release(ctx, u.volume, u.Policy) },
+		p.add(func(ctx context.Context) error {
+			if u.away != "" {
+				p.note("what claim %s held until now is kept on volume %s: go back with knowngood restore --undo --run %s, or delete it with --confirm --run %s", u.Claim, u.away, p.Name, p.Name)
+			}
+			return p.release(ctx, u.volume, u.Policy)
+		},
 			"end the keeping of volume %s, which is claim %s's again, with its policy %s", u.volume, u.Claim, u.Policy)
-		if u.away != "" {
-			p.note("what claim %s held until now is kept on volume %s: go back with knowngood restore --undo --run %s, or delete it with --confirm --run %s", u.Claim, u.away, p.Name, p.Name)
-		}
 	}
 	return nil
 }

@@ -40,6 +40,8 @@ type world struct {
 	real     *realcluster.Cluster
 	database *realcluster.Database
 	fake     *fakeWorld
+	// plain lets the claim have no annotations of its owner's.
+	plain bool
 	// cut is the snapshot of the database.
 	cut release.Snapshot
 }
@@ -90,6 +92,13 @@ func (w *world) begin(t *testing.T, class string) {
 	}, metav1.CreateOptions{})
 	fatal(t, err)
 	w.settle(t)
+	if w.plain {
+		there, err := w.Core.CoreV1().PersistentVolumeClaims(w.Namespace).Get(t.Context(), claim, metav1.GetOptions{})
+		fatal(t, err)
+		there.Labels, there.Annotations = nil, nil
+		_, err = w.Core.CoreV1().PersistentVolumeClaims(w.Namespace).Update(t.Context(), there, metav1.UpdateOptions{})
+		fatal(t, err)
+	}
 	w.write(t, "good")
 	w.fake.snapshot(t, claim, "db-cut")
 	w.cut = release.Snapshot{

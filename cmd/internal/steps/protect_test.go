@@ -175,7 +175,7 @@ func TestBackupsAreRefusedBeforeAnythingIsTouched(t *testing.T) {
 		"there is no Secret other in namespace shop":       {func(p *protecting) { p.keySecret = "other" }, "Delete", "knowngood key init"},
 		"there is no Secret bucket in namespace shop":      {func(p *protecting) { p.bucketSecret = "bucket" }, "Delete", "AWS_ACCESS_KEY_ID"},
 		"http://s3.example would be spoken to without TLS": {func(p *protecting) { p.repository = "s3://backups/shop?endpoint=http://s3.example" }, "Delete", "--allow-http"},
-		`bucket "s3://redacted@backups"`:                          {func(p *protecting) { p.repository = "s3://a:b@backups" }, "Delete", "environment"},
+		`bucket "s3://redacted@backups"`:                   {func(p *protecting) { p.repository = "s3://a:b@backups" }, "Delete", "environment"},
 		`backup-memory "much"`:                             {func(p *protecting) { p.memory = "much" }, "Delete", ""},
 		`backup-user "root"`:                               {func(p *protecting) { p.user = "root" }, "Delete", ""},
 		"there is no StorageClass other":                   {func(p *protecting) { p.class = "other" }, "Delete", "--backup-class"},

@@ -34,6 +34,7 @@ type Restore struct {
 	newClaim     string
 	storageClass string
 	inPlace      bool
+	again        bool
 	undo         bool
 	confirm      bool
 	dryRun       bool
@@ -61,6 +62,7 @@ func (r *Restore) Declare(set *step.Set) {
 	set.Text(&r.newClaim, "new-claim", "", "Name of the claim that is made; empty derives one from the source.")
 	set.Text(&r.storageClass, "storage-class", "", "StorageClass of the claim that is made; empty uses that of the claim which was snapshotted.")
 	set.Bool(&r.inPlace, "in-place", false, "Make the claim itself anew instead of a new one; workloads are scaled down meanwhile, and what it held is kept.")
+	set.Bool(&r.again, "again", false, "With --in-place: restore once more what was restored from the same snapshots already.")
 	set.Bool(&r.undo, "undo", false, "Put back what a restore in place has kept; what the claim holds now is kept in its turn.")
 	set.Bool(&r.confirm, "confirm", false, "Delete what a restore in place has kept: its result is good.")
 	set.Bool(&r.dryRun, "dry-run", false, "Show the plan and do nothing.")
@@ -107,6 +109,8 @@ func (r *Restore) way() (release.RestoreWay, error) {
 	switch {
 	case len(ways) > 1:
 		return "", fault.Usagef("%s say different things: give one of them", strings.Join(names, " and "))
+	case r.again && !r.inPlace:
+		return "", fault.Usagef("--again goes with --in-place alone")
 	case len(ways) == 0:
 		return release.RestoreNew, r.check()
 	case r.newClaim != "":
@@ -152,7 +156,7 @@ func (r *Restore) Run(ctx context.Context, run *Run) error {
 	}
 	request := restore.Request{
 		Way: way, Name: catalog.NewRun(run.Now()), App: r.place.application(), Environment: about.environment,
-		NewClaim: r.newClaim, StorageClass: r.storageClass, Claims: r.claims, Timeout: r.cluster.timeout,
+		NewClaim: r.newClaim, StorageClass: r.storageClass, Again: r.again, Claims: r.claims, Timeout: r.cluster.timeout,
 	}
 	if way == release.RestoreUndo || way == release.RestoreConfirm {
 		request.Earlier = r.run

@@ -54,7 +54,7 @@ func newRestoring(t *testing.T) *restoring {
 
 // step is the restore of the database, in place.
 func (r *restoring) step(connected *kube.Cluster) *Restore {
-	s := &Restore{place: place{app: "shop", catalog: r.catalog}, environment: "production", inPlace: true}
+	s := &Restore{place: place{app: "shop", catalog: r.catalog}, environment: "production", inPlace: true, again: true}
 	s.cluster.connected, s.cluster.timeout = connected, 2*time.Minute
 	return s
 }

@@ -370,10 +370,11 @@ azurite() {
   mv "$scratch/azurite" "$folder"
 }
 
-# soak_backups kills saves and restores by the hundred, damages every object of a repository, and
-# holds the storage to its contract on real servers.
+# soak_backups kills saves, restores, verifies, prunes and key changes by the hundred, prunes beside
+# two writers on a bucket that fails, damages every object of a repository, and holds the storage
+# to its contract on real servers.
 soak_backups() {
-  soaked "kills of saves and restores, damage to every object, a tree of every kind" ./pkg/backup
+  soaked "kills of all work, two writers beside a prune, damage to every object, a tree of every kind" ./pkg/backup
   program store versitygw; export KNOWNGOOD_TEST_VERSITYGW="$built"
   program minio minio; export KNOWNGOOD_TEST_MINIO="$built"
   azurite

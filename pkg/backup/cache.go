@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/kopia/kopia/repo/blob"
+
+	"github.com/knowngood/knowngood/pkg/bucket"
 )
 
 // packs reads each pack of a repository whole when a second piece of it is asked for, and
@@ -23,6 +25,8 @@ type packs struct {
 	mu sync.Mutex
 	// allowed may refuse deletions; nil refuses none.
 	allowed func() error
+	// list lists the bucket.
+	list func(ctx context.Context, prefix string) ([]bucket.Object, error)
 
 	used  int64
 	order list.List // of *pack, the last used in front

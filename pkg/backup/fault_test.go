@@ -7,16 +7,20 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/release"
 )
 
 // s3 starts an S3 server in this process behind a handler that may answer instead, and returns
@@ -84,9 +88,9 @@ func TestABucketThatFails(t *testing.T) {
 		roll := random.IntN(100)
 		mu.Unlock()
 		switch {
-		case !failing.Load() || roll >= 8:
+		case !failing.Load() || roll >= 9:
 			return false
-		case roll >= 5 && r.Method == http.MethodGet:
+		case roll >= 6 && r.Method == http.MethodGet:
 			whole := httptest.NewRecorder()
 			inner.ServeHTTP(whole, r)
 			for name, values := range whole.Header() {
@@ -96,7 +100,10 @@ func TestABucketThatFails(t *testing.T) {
 			w.WriteHeader(whole.Code)
 			_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2])
 			cut.Add(1)
+		case roll >= 6:
+			return false
 		case roll >= 5:
+			<-time.After(300 * time.Millisecond) // slow
 			return false
 		default:
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -119,6 +126,38 @@ func TestABucketThatFails(t *testing.T) {
 		}
 	}
 	t.Logf("%d calls failed, %d bodies were cut", failed.Load(), cut.Load())
+}
+
+// A bucket that is full ends a save and nothing else, and once there is room the save goes on.
+func TestABucketThatRunsFull(t *testing.T) {
+	if os.Getenv(soak) == "" {
+		t.Skipf("a minute of tries; set %s to run it", soak)
+	}
+	t.Parallel()
+	source := t.TempDir()
+	some(t, source, 30, 8<<20)
+	var full atomic.Bool
+	place := s3(t, func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if full.Load() && r.Method == http.MethodPut && !strings.Contains(r.URL.Path, "knowngood/") {
+			w.WriteHeader(http.StatusInsufficientStorage)
+			return true
+		}
+		return false
+	})
+	r := open(t, options(t, place))
+	first := save(t, r, source)
+	some(t, filepath.Join(source, "more"), 30, 40<<20)
+	full.Store(true)
+	if made, err := r.Save(t.Context(), request(source)); err == nil || made.ID != "" {
+		t.Fatalf("a save to a bucket that is full: %v, %+v", err, made)
+	}
+	full.Store(false)
+	again := open(t, options(t, place))
+	if got := ids(t, again); len(got) != 1 || got[0] != first.ID {
+		t.Errorf("there: %q", got)
+	}
+	made := save(t, again, source)
+	whole(t, open(t, options(t, place)), []release.Backup{first, made})
 }
 
 // A restore reads each pack about once, whatever number of files lies in it.

@@ -123,8 +123,34 @@ func (r *Repository) suspect(ctx context.Context, id string) error {
 	if len(bad) == 0 {
 		return ctx.Err()
 	}
+	if err := r.neighbours(ctx, bad); err != nil {
+		return err
+	}
 	r.options.Log.Warn("content of the backup cannot be read; the next save of the same data stores it anew", "backup", id, "pieces", len(bad))
 	return r.mark(ctx, slices.Collect(maps.Keys(bad)))
+}
+
+// neighbours reads what lies in the same packs: what a manifest that cannot be read would name
+// was most often written beside it.
+func (r *Repository) neighbours(ctx context.Context, bad map[content.ID]bool) error {
+	packs := map[blob.ID]bool{}
+	for id := range bad {
+		info, err := r.kopia.ContentInfo(ctx, id)
+		if err != nil {
+			return err
+		}
+		packs[info.PackBlobID] = true
+	}
+	var beside []content.ID
+	if err := r.kopia.ContentReader().IterateContents(ctx, content.IterateOptions{}, func(i content.Info) error {
+		if packs[i.PackBlobID] && i.ContentID.Prefix() != manifest.ContentPrefix {
+			beside = append(beside, i.ContentID)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return r.read(ctx, beside, bad)
 }
 
 // sift reads the contents of one object and notes those that cannot be read.
@@ -148,6 +174,11 @@ func (r *Repository) sift(ctx context.Context, name string, bad map[content.ID]b
 	if own, _, ok := first.ContentID(); ok {
 		ids = append(ids, own)
 	}
+	return r.read(ctx, ids, bad)
+}
+
+// read reads contents and notes those that cannot be read.
+func (r *Repository) read(ctx context.Context, ids []content.ID, bad map[content.ID]bool) error {
 	for _, one := range ids {
 		if err := ctx.Err(); err != nil {
 			return err

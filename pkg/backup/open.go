@@ -105,7 +105,7 @@ func (r *Repository) connect(ctx context.Context) error {
 			return err
 		}
 	}
-	r.packs = &packs{Storage: retrying.NewWrapper(base)}
+	r.packs = &packs{Storage: retrying.NewWrapper(base), list: r.objects}
 	err = r.openKopia(ctx)
 	switch {
 	case errors.Is(err, repo.ErrInvalidPassword):

@@ -176,10 +176,11 @@ func (r *Repository) orphans(ctx context.Context, backups map[string]release.Bac
 			}
 		}
 	}
-	for object, err := range r.bucket.Objects(ctx, "") {
-		if err != nil {
-			return nil, err
-		}
+	objects, err := r.objects(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, object := range objects {
 		if !ours(object.Key) {
 			found = append(found, Orphan{OrphanObject, object.Key, false})
 		}

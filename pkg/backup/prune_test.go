@@ -5,12 +5,15 @@ package backup_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,14 +50,33 @@ func (c *clock) sleep(d time.Duration) {
 // timed starts an S3 server whose objects bear the times of a clock.
 func timed(t *testing.T) (place string, c *clock) {
 	t.Helper()
+	place, c, _ = timedAndFailing(t, dice(t, 0))
+	return place, c
+}
+
+// timedAndFailing is timed, and fails one call in twenty while faults is set.
+func timedAndFailing(t *testing.T, random *rand.Rand) (place string, c *clock, faults *atomic.Bool) {
+	t.Helper()
+	faults = &atomic.Bool{}
+	var mu sync.Mutex
 	c = &clock{at: time.Now().Add(-60 * 24 * time.Hour).Truncate(time.Second)}
 	store := s3mem.New(s3mem.WithTimeSource(c))
 	if err := store.CreateBucket("backups"); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(gofakes3.New(store, gofakes3.WithLogger(gofakes3.DiscardLog()), gofakes3.WithTimeSource(c), gofakes3.WithTimeSkewLimit(0)).Server())
+	inner := gofakes3.New(store, gofakes3.WithLogger(gofakes3.DiscardLog()), gofakes3.WithTimeSource(c), gofakes3.WithTimeSkewLimit(0)).Server()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		roll := random.IntN(20)
+		mu.Unlock()
+		if faults.Load() && roll == 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
-	return "s3://backups/team?region=us-east-1&use_path_style=true&anonymous=true&endpoint=" + url.QueryEscape(server.URL), c
+	return "s3://backups/team?region=us-east-1&use_path_style=true&anonymous=true&endpoint=" + url.QueryEscape(server.URL), c, faults
 }
 
 func at(t *testing.T, place string, c *clock) backup.Options {

@@ -118,7 +118,7 @@ func kept(fates []backup.Fate) map[string]bool {
 func TestWhatRetentionNeverDoes(t *testing.T) {
 	t.Parallel()
 	random := dice(t, 7)
-	for range times(t, 2000, 200_000) {
+	for range times(t, 1000, 50_000) {
 		copies := drawn(random)
 		rules := backup.Rules{
 			Last: random.IntN(4), Daily: random.IntN(4), Weekly: random.IntN(4), Monthly: random.IntN(4), Yearly: random.IntN(3),

@@ -63,11 +63,12 @@ const (
 // usesAt returns the leases but one that last at a time of the bucket. Those that ran out long
 // ago are taken away by whoever has one.
 func (r *Repository) usesAt(ctx context.Context, own string, now time.Time) ([]Use, error) {
+	objects, err := r.objects(ctx, usePrefix)
+	if err != nil {
+		return nil, fmt.Errorf("look for others at work in %s: %w", r.Place(), err)
+	}
 	var found []Use
-	for object, err := range r.bucket.Objects(ctx, usePrefix) {
-		if err != nil {
-			return nil, fmt.Errorf("look for others at work in %s: %w", r.Place(), err)
-		}
+	for _, object := range objects {
 		if object.Key == own {
 			continue
 		}

@@ -96,6 +96,35 @@ func (r *Repository) verify(ctx context.Context, p Proof, folder string, v *rele
 	return nil
 }
 
+// Prove is Verify for a check that runs elsewhere, e.g. in an image of the application's own: the
+// backup stays in the folder, Proved stays false, and nothing is kept in the repository until
+// Conclude.
+func (r *Repository) Prove(ctx context.Context, id, folder string) (release.Verification, error) {
+	v := release.Verification{At: r.options.Now()}
+	ctx, held, err := r.begin(ctx, useVerify, id)
+	if err != nil {
+		return v, err
+	}
+	err = r.verify(ctx, Proof{ID: id}, folder, &v)
+	if ctx.Err() == nil && errors.Is(err, ErrDamaged) {
+		err = errors.Join(err, r.suspect(ctx, id))
+	}
+	v.Proved = false
+	v.Seconds = r.options.Now().Sub(v.At).Seconds()
+	if err = held.finish(ctx, err); err != nil {
+		return v, fmt.Errorf("verify backup %s: %w", id, err)
+	}
+	return v, nil
+}
+
+// Conclude keeps in the repository that a backup is proved, which Prove restored and a check that
+// ran elsewhere found good; check says of it what people read, "" where there was none.
+func (r *Repository) Conclude(ctx context.Context, id, check string, v release.Verification) (release.Verification, error) {
+	v.Proved, v.Check = true, check
+	v.Seconds = r.options.Now().Sub(v.At).Seconds()
+	return v, r.note(ctx, id, v)
+}
+
 // removeAll removes a folder that may hold folders in which nobody may write.
 func removeAll(folder string) error {
 	err := os.RemoveAll(folder)

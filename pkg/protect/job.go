@@ -30,19 +30,13 @@ func (q Request) job(ctx context.Context, cluster *kube.Cluster, s release.Snaps
 	}
 	about := q.Subject
 	name := kube.Name(program, s.Claim, about.Commit.Short(), about.App, about.Environment, about.Run, s.UID)
-	args := []string{
+	args := append([]string{
 		"work", "save", volume, "--app=" + about.App, "--environment=" + about.Environment,
-		"--commit=" + string(about.Commit), "--run=" + about.Run, "--volume=" + s.Claim, "--repository=" + q.Repository,
-	}
-	if q.AllowHTTP {
-		args = append(args, "--allow-http=true")
-	}
+		"--commit=" + string(about.Commit), "--run=" + about.Run, "--volume=" + s.Claim,
+	}, q.reach()...)
 	save := work.Program{
 		Name: program, Image: q.Image, Args: args, Ours: true, Identity: q.As, Memory: q.Memory,
-		Secrets: []work.Secret{{Variable: "KNOWNGOOD_REPOSITORY_PASSWORD", Name: q.KeySecret, Key: KeyName}},
-	}
-	if q.BucketSecret != "" {
-		save.Bundles = []string{q.BucketSecret}
+		Secrets: q.secrets(), Bundles: q.bundles(),
 	}
 	return work.Job{
 		Name: name, Subject: about, About: s.Claim, Programs: []work.Program{save},
@@ -51,6 +45,27 @@ func (q Request) job(ctx context.Context, cluster *kube.Cluster, s release.Snaps
 		Account: q.Account, Nodes: nodes, Tolerations: tolerations(users),
 		Start: q.Start, Deadline: q.Deadline,
 	}, nil
+}
+
+// reach are the arguments by which a program of ours reaches the repository; secrets and bundles
+// what it needs for it and nobody reads here.
+func (q Request) reach() []string {
+	args := []string{"--repository=" + q.Repository}
+	if q.AllowHTTP {
+		args = append(args, "--allow-http=true")
+	}
+	return args
+}
+
+func (q Request) secrets() []work.Secret {
+	return []work.Secret{{Variable: "KNOWNGOOD_REPOSITORY_PASSWORD", Name: q.KeySecret, Key: KeyName}}
+}
+
+func (q Request) bundles() []string {
+	if q.BucketSecret == "" {
+		return nil
+	}
+	return []string{q.BucketSecret}
 }
 
 // claim is the temporary claim that is made of a snapshot.

@@ -41,6 +41,9 @@ type Request struct {
 	// Memory is the most that a Job may use.
 	Memory string
 
+	// Check is the application's own check of a test restore; without an image there is none.
+	Check Check
+
 	// Start is how long a Job may take to begin, Deadline how long it may take in all.
 	Start, Deadline time.Duration
 }

@@ -84,6 +84,10 @@ type Identity struct {
 	Capabilities []corev1.Capability
 }
 
+// Scratch is a folder in which the programs of a Job that are ours keep what they hand on to each
+// other; the others have one of their own there.
+const Scratch = "/tmp"
+
 // Keeper returns the identity that reads every file of a volume which is mounted read-only: root
 // with DAC_OVERRIDE. DAC_READ_SEARCH would say less and mean more: it lets a process open any
 // file of the node by its handle (open_by_handle_at), so Pod Security forbids it even at its level

@@ -97,7 +97,7 @@ func (j Job) pod() (corev1.PodSpec, error) {
 		AutomountServiceAccountToken: &no, EnableServiceLinks: &no,
 		ServiceAccountName: j.Account, Tolerations: j.Tolerations,
 		SecurityContext: &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
-		Volumes:         []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
+		Volumes:         []corev1.Volume{scratch(ours)},
 	}
 	if j.Nodes != nil {
 		spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: j.Nodes}}
@@ -110,6 +110,9 @@ func (j Job) pod() (corev1.PodSpec, error) {
 		}})
 	}
 	for i, program := range j.Programs {
+		if !program.Ours {
+			spec.Volumes = append(spec.Volumes, scratch(program.Name))
+		}
 		container, err := j.container(program)
 		if err != nil {
 			return spec, err
@@ -123,10 +126,20 @@ func (j Job) pod() (corev1.PodSpec, error) {
 	return spec, nil
 }
 
+// ours names the scratch folder of programs of ours.
+const ours = "knowngood"
+
+func scratch(of string) corev1.Volume {
+	return corev1.Volume{Name: "tmp-" + of, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
+}
+
 func volumeName(i int) string { return fmt.Sprintf("claim-%d", i) }
 
 func (j Job) container(p Program) (corev1.Container, error) {
-	no, locked := false, p.Ours
+	no, locked, tmp := false, p.Ours, ours
+	if !p.Ours {
+		tmp = p.Name
+	}
 	security := &corev1.SecurityContext{
 		AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &locked,
 		RunAsUser: p.Identity.User, RunAsGroup: p.Identity.Group,
@@ -138,7 +151,7 @@ func (j Job) container(p Program) (corev1.Container, error) {
 	}
 	c := corev1.Container{
 		Name: p.Name, Image: p.Image, Command: p.Command, Args: p.Args, SecurityContext: security,
-		VolumeMounts:             []corev1.VolumeMount{{Name: "tmp", MountPath: "/tmp"}},
+		VolumeMounts:             []corev1.VolumeMount{{Name: "tmp-" + tmp, MountPath: Scratch}},
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
 			corev1.ResourceMemory: resource.MustParse(requestedMemory), corev1.ResourceCPU: resource.MustParse(requestedCPU),

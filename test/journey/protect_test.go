@@ -8,20 +8,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knowngood/knowngood/pkg/backup"
-	"github.com/knowngood/knowngood/pkg/kube"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/work"
 	"github.com/knowngood/knowngood/test/product"
@@ -37,8 +30,7 @@ const repository = "s3://backups/shop?region=us-east-1&use_path_style=true&endpo
 // A keeper is a shop whose policy wants backups, with a store beside it.
 type keeper struct {
 	stranger
-	cluster *kube.Cluster
-	image   string
+	image string
 }
 
 // keep opens the shop and the store, and brings knowngood's own image.
@@ -69,8 +61,6 @@ func keep(t *testing.T) keeper {
 	fatal(t, err)
 	fatal(t, k.kubectlWith(t.Context(), strings.ReplaceAll(string(text), "%KEY%", backup.NewKey().Reveal()), "apply", "-f", "-"))
 	k.kubernetes("wait", "--for=condition=Ready", "pod/store", "--timeout=60s")
-	k.cluster, err = kube.Connect(kube.Config{Kubeconfig: k.Kubeconfig, Namespace: k.Namespace, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now})
-	fatal(t, err)
 	return k
 }
 
@@ -89,10 +79,32 @@ func (k keeper) scan(name string) {
 	fatal(k.t, k.Journey.run(k.t.Context(), k.Root, k.shop, "scan", "--repo", k.checkout(), "--out", k.report(name), string(k.Commits[name])))
 }
 
-// inputs are what a release with backups is given besides the others.
-func (k keeper) inputs(more ...string) []string {
-	config := filepath.Join(k.Work, "backups.yaml")
-	fatal(k.t, os.WriteFile(config, []byte("protect:\n  none: backup\n  low: backup\n  medium: backup\n  high: backup\n  critical: backup\n"), 0o600))
+// look is what the shop itself would say of its restored data: PostgreSQL starts on it, and finds
+// as many orders as there were.
+const look = `test "$KNOWNGOOD_CLAIM" = data-db-0
+chmod 0700 "$KNOWNGOOD_RESTORED/postgresql"
+postgres -D "$KNOWNGOOD_RESTORED/postgresql" -c config_file=/opt/db/postgresql.conf -c listen_addresses= -c ssl=off -c unix_socket_directories=/tmp >/tmp/log 2>&1 &
+for i in $(seq 60); do
+  n=$(psql -h /tmp -Atd shop -c "select count(*) from orders" 2>/tmp/said) && { test "$n" -ge %d || { echo "$n orders"; exit 1; }; exit 0; }
+  sleep 1
+done
+cat /tmp/log /tmp/said; exit 1`
+
+// inputs are what a release is given whose policy protects in a way: look and least are the check
+// of what comes back.
+func (k keeper) inputs(way release.Protect, least int, more ...string) []string {
+	config := filepath.Join(k.Work, string(way)+".yaml")
+	text := "protect:\n"
+	for _, risk := range []release.Risk{release.RiskNone, release.RiskLow, release.RiskMedium, release.RiskHigh, release.RiskCritical} {
+		text += fmt.Sprintf("  %s: %s\n", risk, way)
+	}
+	if way == release.ProtectVerify {
+		image := k.kubernetes("get", "statefulset", "db", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+		line, err := json.Marshal(fmt.Sprintf(look, least))
+		fatal(k.t, err)
+		text += fmt.Sprintf("inputs:\n  verify-image: %q\n  verify-user: \"999\"\n  verify-command: %s\n", image, line)
+	}
+	fatal(k.t, os.WriteFile(config, []byte(text), 0o600))
 	return append([]string{
 		"--config", config, "--repository", fmt.Sprintf(repository, k.Namespace), "--repository-password-secret", "shop-backups",
 		"--bucket-secret", "bucket", "--allow-http=true", "--backup-image", k.image, "--skip", "rotate", "--skip", "report",
@@ -100,9 +112,9 @@ func (k keeper) inputs(more ...string) []string {
 }
 
 // released runs a release to its end.
-func (k keeper) released(name string, more ...string) (release.Record, int, string) {
+func (k keeper) released(way release.Protect, least int, more ...string) (release.Record, int, string) {
 	k.t.Helper()
-	cmd := k.command(k.t.Context(), name, k.inputs(more...)...)
+	cmd := k.command(k.t.Context(), "clean", k.inputs(way, least, more...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, io.MultiWriter(&stderr, k.Out)
 	_ = cmd.Run() // the status tells
@@ -126,53 +138,6 @@ func number(t *testing.T, text string) int {
 	return n
 }
 
-// counted restores a backup to a claim of its own, starts PostgreSQL on it and counts the orders.
-func (k keeper) counted(b release.Backup) int {
-	k.t.Helper()
-	name := kube.Name("look", b.ID)
-	class, image := "loop", k.kubernetes("get", "statefulset", "db", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
-	const look = `set -eu; chmod 0700 /restored/postgresql
-postgres -D /restored/postgresql -c config_file=/opt/db/postgresql.conf -c listen_addresses= -c ssl=off -c unix_socket_directories=/tmp >/tmp/log 2>&1 &
-for i in $(seq 60); do psql -h /tmp -Atd shop -c "select 'orders', count(*) from orders" >/tmp/said 2>&1 && { cat /tmp/said >/dev/termination-log; exit 0; }; sleep 1; done
-cat /tmp/log /tmp/said >&2; exit 1`
-	said := ""
-	fatal(k.t, os.WriteFile(filepath.Join(k.Work, "count"), nil, 0o600))
-	job := work.Job{
-		Name: name, About: b.Volume, Start: 3 * time.Minute, Deadline: 5 * time.Minute,
-		Subject: release.Subject{App: b.App, Environment: b.Environment, Commit: b.Commit, Run: b.Run},
-		Programs: []work.Program{{
-			Name: "restore", Image: k.image, Identity: work.Restorer(), Writes: true,
-			Args:    []string{"backup", "restore", b.ID, "--to", "/restored", "--overwrite", "--allow-http", "--repository", fmt.Sprintf(repository, k.Namespace)},
-			Secrets: []work.Secret{{Variable: "KNOWNGOOD_REPOSITORY_PASSWORD", Name: "shop-backups", Key: "password"}}, Bundles: []string{"bucket"},
-		}, {
-			Name: "look", Image: image, Command: []string{"/bin/sh", "-c", look}, Identity: work.User(999, 999), Writes: true,
-		}},
-		Claims: []*corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, StorageClassName: &class,
-			Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("512Mi")}},
-		}}},
-		Mounts: []work.Mount{{Claim: name, Path: "/restored"}},
-	}
-	watcher, err := k.cluster.Core.CoreV1().Pods(k.Namespace).Watch(k.t.Context(), metav1.ListOptions{LabelSelector: work.LabelJob + "=" + name})
-	fatal(k.t, err)
-	defer watcher.Stop()
-	_, err = work.Run(k.t.Context(), k.cluster, job)
-	fatal(k.t, err)
-	for said == "" {
-		event := <-watcher.ResultChan()
-		pod, ok := event.Object.(*corev1.Pod)
-		if !ok {
-			k.t.Fatal("the watch ended")
-		}
-		for _, s := range pod.Status.ContainerStatuses {
-			if s.State.Terminated != nil {
-				said = s.State.Terminated.Message
-			}
-		}
-	}
-	return number(k.t, strings.TrimPrefix(strings.TrimSpace(said), "orders|"))
-}
-
 // nothingLeft waits until no Job and no claim but the shop's own is there.
 func (k keeper) nothingLeft() {
 	k.t.Helper()
@@ -184,23 +149,33 @@ func (k keeper) nothingLeft() {
 	}
 }
 
-// TestBackupLeavesTheCluster releases a commit whose policy wants a backup: the orders that were
-// made before the snapshot are found by a PostgreSQL started on what was restored.
+// TestBackupLeavesTheCluster releases a commit whose policy wants a backup that is proved: the
+// orders that were made before the snapshot are found by a PostgreSQL started on what came back.
 func TestBackupLeavesTheCluster(t *testing.T) {
 	k := keep(t)
 	k.scan("clean")
 	before := k.orders()
-	record, status, log := k.released("clean", "--run", "keep-1")
+	record, status, log := k.released(release.ProtectVerify, before, "--run", "keep-1")
 	if status != 0 {
 		t.Fatalf("exit status %d\n%s", status, log)
 	}
-	saved := record.Last("backup-save")
+	saved, proved := record.Last("backup-save"), record.Last("backup-verify")
 	if saved == nil || saved.State != release.Done || len(saved.Copies.Backups) != 1 || !saved.Copies.Backups[0].Whole() {
 		t.Fatalf("entry %+v", saved)
 	}
-	k.nothingLeft()
-	if got := k.counted(saved.Copies.Backups[0]); got < before {
-		t.Errorf("%d orders came back, and there were %d before the release", got, before)
+	if b := proved.Copies.Backups[0]; b.Verified == nil || !b.Verified.Proved || b.Verified.Bytes != b.Bytes || b.Verified.Seconds <= 0 {
+		t.Errorf("backup %+v, verified %+v", b, b.Verified)
 	}
-	t.Logf("%+v", saved.Copies.Backups[0])
+	k.nothingLeft()
+	t.Run("lost orders stop the deploy", func(t *testing.T) {
+		record, status, log := keeper{k.within(t), k.image}.released(release.ProtectVerify, before+1_000_000, "--run", "keep-2")
+		proved := record.Last("backup-verify")
+		if status != 3 || record.Last("deploy-start") != nil || proved == nil || proved.Copies.Backups[0].Verified.Proved {
+			t.Errorf("exit status %d, entry %+v\n%s", status, proved, log)
+		}
+		if !strings.Contains(log, " orders") {
+			t.Errorf("the log does not say what the check said:\n%s", log)
+		}
+		k.nothingLeft()
+	})
 }

@@ -27,5 +27,7 @@ func All() []Step {
 		&KeyRotate{},
 		&KeyShow{},
 		&WorkSave{},
+		&WorkProve{},
+		&WorkConclude{},
 	}
 }

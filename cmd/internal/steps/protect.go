@@ -25,6 +25,7 @@ import (
 type protecting struct {
 	repository, keySecret, bucketSecret string
 	image, account, user, class, memory string
+	checkImage, checkLine, checkUser    string
 	allowHTTP                           bool
 	deadline                            time.Duration
 
@@ -46,6 +47,10 @@ func (p *protecting) declare(set *step.Set) {
 	set.Text(&p.class, "backup-class", "", "StorageClass of the temporary claims that are made of snapshots; empty uses that of each claim.")
 	set.Text(&p.memory, "backup-memory", "1Gi", "The most memory that the Job may use.")
 	set.Duration(&p.deadline, "backup-timeout", 6*time.Hour, "How long the backup of a volume may take.")
+	set.Text(&p.checkImage, "verify-image", "", "Image in which verify-command runs, e.g. that of the application's database; empty runs no check beyond the comparison.")
+	set.Text(&p.checkLine, "verify-command", "",
+		"The application's own check of a test restore: a line for the shell of verify-image, best kept in .knowngood.yaml. KNOWNGOOD_RESTORED names the folder, KNOWNGOOD_CLAIM the claim; any status but 0 means that the data is not good.")
+	set.Text(&p.checkUser, "verify-user", "", "Number of the user as whom verify-command runs, as UID or UID:GID; empty is the image's own.")
 	set.Output("backups", "Ids of the backups in the repository, separated by commas.")
 
 	const where = ", where the policy wants backups"
@@ -64,11 +69,6 @@ func beyond(d release.Decision) bool {
 // prepare refuses, before anything is touched, what cannot become a backup: each refusal names the
 // input that cures it.
 func (p *protecting) prepare(ctx context.Context, run *Run, c *cluster, d release.Decision) error {
-	if d.Protect == release.ProtectVerify {
-		return fault.Hint(
-			fault.Exit(fault.Usage, fmt.Errorf("the policy wants protection by %s (%s), and no test restore can be made in the cluster yet", d.Protect, d.ProtectBecause)),
-			"nothing was touched; write \"%s: backup\" under protect in %s, and prove the backup with: knowngood backup verify", d.Risk, StandardConfig)
-	}
 	wanted := fmt.Sprintf("the policy wants protection by %s (%s)", d.Protect, d.ProtectBecause)
 	scheme, _, isURL := strings.Cut(p.repository, "://")
 	switch {
@@ -87,7 +87,11 @@ func (p *protecting) prepare(ctx context.Context, run *Run, c *cluster, d releas
 	if inClear != "" && !p.allowHTTP {
 		return refuse(wanted, fmt.Sprintf("%s would be spoken to without TLS", inClear), "give its https:// address, or allow it with --allow-http, which the record then tells")
 	}
-	identity, err := p.identity()
+	identity, err := identity("backup-user", p.user, work.Keeper())
+	if err != nil {
+		return err
+	}
+	tested, err := p.check()
 	if err != nil {
 		return err
 	}
@@ -102,7 +106,7 @@ func (p *protecting) prepare(ctx context.Context, run *Run, c *cluster, d releas
 	p.prepared = protect.Request{
 		Repository: p.repository, KeySecret: secret, BucketSecret: p.bucketSecret, AllowHTTP: p.allowHTTP,
 		Image: cmp.Or(p.image, "ghcr.io/knowngood/knowngood:"+run.Version), Account: p.account, As: identity,
-		Class: p.class, Memory: p.memory, Start: c.timeout, Deadline: p.deadline,
+		Class: p.class, Memory: p.memory, Check: tested, Start: c.timeout, Deadline: p.deadline,
 	}
 	return p.prepared.Ready(ctx, connected)
 }
@@ -123,19 +127,28 @@ func secretHere(given, namespace string) (string, error) {
 	return given, nil
 }
 
-// identity reads the user as whom the Job runs.
-func (p *protecting) identity() (work.Identity, error) {
-	if p.user == "" {
-		return work.Keeper(), nil
+// check reads what the application's own check is.
+func (p *protecting) check() (protect.Check, error) {
+	if (p.checkImage == "") != (p.checkLine == "") {
+		return protect.Check{}, fault.Hint(fault.Usagef("of verify-image and verify-command one is given"), "give both, or neither")
 	}
-	first, second, both := strings.Cut(p.user, ":")
+	as, err := identity("verify-user", p.checkUser, work.Identity{})
+	return protect.Check{Image: p.checkImage, Line: p.checkLine, As: as}, err
+}
+
+// identity reads the user as whom a program of a Job runs.
+func identity(input, text string, otherwise work.Identity) (work.Identity, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	first, second, both := strings.Cut(text, ":")
 	user, err := strconv.ParseUint(first, 10, 31)
 	group := user
 	if err == nil && both {
 		group, err = strconv.ParseUint(second, 10, 31)
 	}
 	if err != nil || user == 0 {
-		return work.Identity{}, fault.Usagef("backup-user %q: want the number of a user above zero, as UID or UID:GID", p.user)
+		return work.Identity{}, fault.Usagef("%s %q: want the number of a user above zero, as UID or UID:GID", input, text)
 	}
 	return work.User(int64(user), int64(group)), nil
 }
@@ -159,6 +172,21 @@ func (p *protecting) run(ctx context.Context, run *Run, c *cluster, taken *relea
 		ids = append(ids, b.ID)
 	}
 	return errors.Join(err, run.Host.Output("backups", strings.Join(ids, ",")))
+}
+
+// prove makes a test restore of each backup that was made, and leaves what it found in the entry.
+func (p *protecting) prove(ctx context.Context, run *Run, c *cluster, taken *release.Protection, made *release.Copies, e *release.Entry) error {
+	connected, err := c.connect(ctx, run)
+	if err != nil {
+		return err
+	}
+	q := p.prepared
+	q.Subject, q.Snapshots = e.Subject, taken.Snapshots
+	before := connected.Waited()
+	found, err := q.Verify(ctx, connected, *made)
+	e.Copies, e.Waited = &found, (connected.Waited() - before).Seconds()
+	run.Tell(report.Copies(found))
+	return err
 }
 
 // fits is what the snapshots are asked before they are taken; nil where none is to be saved.

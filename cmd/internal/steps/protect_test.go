@@ -6,7 +6,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,11 +71,14 @@ func TestSnapshotDoesWhatThePolicyWants(t *testing.T) {
 
 // TestSnapshotSavesWhatItTook plays the cluster with the program itself: the Job's container is
 // the step that it names, on a folder that stands for the claim.
-func TestSnapshotSavesWhatItTook(t *testing.T) {
+func TestSnapshotSavesWhatItTookAndProvesIt(t *testing.T) {
 	t.Parallel()
 	c := twoClaims(t)
 	add(t, c, "Delete")
-	folder, place, key := t.TempDir(), "file://"+t.TempDir(), backup.NewKey()
+	folder, place, key := filepath.Join(t.TempDir(), "volume"), "file://"+t.TempDir(), backup.NewKey()
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(folder, "orders"), []byte("one order"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -87,20 +89,27 @@ func TestSnapshotSavesWhatItTook(t *testing.T) {
 	run, h := newRun(t)
 	s := newSnapshot(c.Cluster, "name=data")
 	gate := s.subject
-	if err := gate.record(t.Context(), run, "gate", keeps(release.ProtectBackup)); err != nil {
+	if err := gate.record(t.Context(), run, "gate", keeps(release.ProtectVerify)); err != nil {
 		t.Fatal(err)
 	}
-	s.protecting = protecting{repository: "s3://backups/shop", keySecret: "shop/key", memory: "1Gi", deadline: time.Hour, image: "knowngood:1"}
+	s.protecting = protecting{
+		repository: "s3://backups/shop", keySecret: "shop/key", memory: "1Gi", deadline: time.Hour, image: "knowngood:1",
+		checkImage: "db:1", checkLine: "look", checkUser: "999",
+	}
 	if err := s.Run(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
 	record, _ := h.result.(release.Record)
-	if len(record.Entries) != 2 || record.Entries[1].Step != "backup-save" || record.Entries[1].State != release.Done {
+	if len(record.Entries) != 3 || record.Entries[1].Step != "backup-save" || record.Entries[1].State != release.Done {
 		t.Fatalf("record %+v", record)
 	}
 	made := record.Entries[1].Copies.Backups[0]
 	if made.Volume != "data" || made.Files != 1 || made.Bytes != 9 || made.ID != h.outputs["backups"] {
 		t.Errorf("backup %+v, outputs %v", made, h.outputs)
+	}
+	proof := record.Entries[2].Copies.Backups[0].Verified
+	if proof == nil || !proof.Proved || proof.Bytes != 9 || proof.Check != "verify-command in db:1" || record.Entries[2].Step != "backup-verify" {
+		t.Errorf("verified %+v in %+v", proof, record.Entries[2])
 	}
 	for _, action := range c.CoreFake.Actions() {
 		if action.GetResource().Resource == "secrets" {
@@ -138,19 +147,33 @@ func add(t *testing.T, c *fakecluster.Cluster, policy corev1.PersistentVolumeRec
 
 // runs is the program in a Job: the arguments are the Job's, but for the folder and the place.
 func runs(ctx context.Context, t *testing.T, container *corev1.Container, folder, place string, key step.Hidden) (int32, string) {
-	if !slices.Equal(container.Args[:3], []string{"work", "save", "/volume"}) {
-		return 2, ""
+	var one Step
+	var opens *vault
+	save, prove, conclude := &WorkSave{}, &WorkProve{}, &WorkConclude{}
+	set, word := &step.Set{}, "backup"
+	switch container.Name {
+	case "save":
+		one, opens, word = save, &save.vault, "folder"
+	case "prove":
+		one, opens = prove, &prove.vault
+	case "conclude":
+		one, opens = conclude, &conclude.vault
+	default:
+		return 0, "" // the application's own check
 	}
-	one := &WorkSave{}
-	set := &step.Set{}
 	one.Declare(set)
-	for _, arg := range container.Args[3:] {
+	if got := strings.Join(container.Args[:2], " "); got != set.Name {
+		t.Errorf("container %s runs %q", container.Name, got)
+	}
+	for _, arg := range append([]string{"--" + word + "=" + container.Args[2]}, container.Args[3:]...) {
 		name, value, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 		if err := set.Assign(name, value); err != nil {
 			t.Error(err)
 		}
 	}
-	one.folder, one.vault.repository, one.vault.password = folder, place, key
+	opens.repository, opens.password = place, key
+	save.folder, prove.folder = folder, folder+"-restored"
+	prove.keep, conclude.keep = folder+"-found", folder+"-found"
 	run, h := newRun(t)
 	err := one.Run(ctx, run)
 	message, wrong := work.Encode(err, h.result)
@@ -177,6 +200,8 @@ func TestBackupsAreRefusedBeforeAnythingIsTouched(t *testing.T) {
 		"http://s3.example would be spoken to without TLS": {func(p *protecting) { p.repository = "s3://backups/shop?endpoint=http://s3.example" }, "Delete", "--allow-http"},
 		`bucket "s3://redacted@backups"`:                   {func(p *protecting) { p.repository = "s3://a:b@backups" }, "Delete", "environment"},
 		`backup-memory "much"`:                             {func(p *protecting) { p.memory = "much" }, "Delete", ""},
+		"one is given":                                     {func(p *protecting) { p.checkImage = "db:1" }, "Delete", "both"},
+		`verify-user "0"`:                                  {func(p *protecting) { p.checkUser = "0" }, "Delete", ""},
 		`backup-user "root"`:                               {func(p *protecting) { p.user = "root" }, "Delete", ""},
 		"there is no StorageClass other":                   {func(p *protecting) { p.class = "other" }, "Delete", "--backup-class"},
 		"StorageClass fast retains volumes":                {func(*protecting) {}, "Retain", "--backup-class"},

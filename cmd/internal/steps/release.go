@@ -39,8 +39,8 @@ const (
 // Declare implements Step.
 func (r *Release) Declare(set *step.Set) {
 	set.Name, set.Summary = "release", "Gate, snapshot, rotate, deploy, prove and report, in this order, around a deploy command."
-	set.Long = "A failed gate stops before anything is touched. A snapshot, a backup or a renewal that\n" +
-		"fails stops before the deploy. A failed deploy is still reported, with the way back, and exits 3."
+	set.Long = "A failed gate stops before anything is touched. A snapshot, a backup, its proof or a\n" +
+		"renewal that fails stops before the deploy. A failed deploy is still reported, with the way back, and exits 3."
 	set.Example = "knowngood release --sarif 'reports/*.sarif' --namespace shop -- kubectl apply -f deploy/"
 	set.Faces = []step.Face{step.CLI, step.Action}
 	r.subject.declare(set)
@@ -173,6 +173,7 @@ type stage struct {
 // beyond them.
 func (r *Release) keeping(run *Run, decision *release.Decision) []stage {
 	var taken *release.Protection
+	var made *release.Copies
 	return []stage{{name: "snapshot", work: func(ctx context.Context, e *release.Entry) error {
 		r.snapping.decision = *decision
 		err := r.snapping.run(ctx, run, &r.cluster, &r.protecting, e)
@@ -180,8 +181,12 @@ func (r *Release) keeping(run *Run, decision *release.Decision) []stage {
 		taken = e.Protection
 		return err
 	}}, {name: "backup-save", work: func(ctx context.Context, e *release.Entry) error {
-		return r.protecting.run(ctx, run, &r.cluster, taken, e)
-	}, wanted: func() bool { return beyond(*decision) }}}
+		err := r.protecting.run(ctx, run, &r.cluster, taken, e)
+		made = e.Copies
+		return err
+	}, wanted: func() bool { return beyond(*decision) }}, {name: "backup-verify", work: func(ctx context.Context, e *release.Entry) error {
+		return r.protecting.prove(ctx, run, &r.cluster, taken, made, e)
+	}, wanted: func() bool { return decision.Protect == release.ProtectVerify }}}
 }
 
 // explain adds what stopping at this step means. Done in part is not good enough to deploy on.
@@ -189,7 +194,7 @@ func (r *Release) explain(name string, err error) error {
 	switch name {
 	case "gate":
 		return fault.Hint(err, "nothing was touched: no snapshot, no renewal, no deploy")
-	case "snapshot", "backup-save", "rotate-prepare":
+	case "snapshot", "backup-save", "backup-verify", "rotate-prepare":
 		return fault.Exit(stopStatus(err), fault.Hint(err, "the deploy was not started"))
 	case "deploy-finish":
 		return fault.Exit(stopStatus(err), fault.Hint(err, "the data as of before this deploy is in the snapshots of run %s; with this release's --app, --environment and --namespace, see how it is put back: knowngood restore --run %s --in-place --dry-run",

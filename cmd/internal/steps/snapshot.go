@@ -32,7 +32,9 @@ func (s *Snapshot) Declare(set *step.Set) {
 		"of a pod by knowngood.dev/hooks: skip. Repeated within a run, the step finds the\n" +
 		"snapshots that are there and takes those that are missing. Where the policy wants\n" +
 		"backups at the gate's risk, a Job in the cluster then saves each snapshot in the\n" +
-		"repository: it reads the key from a Secret, and this step never holds it."
+		"repository: it reads the key from a Secret, and this step never holds it. Where it\n" +
+		"wants them verified, another one restores each backup to a claim of its own,\n" +
+		"compares it, and runs the application's own check on it."
 	set.Example = "knowngood snapshot --app shop --namespace shop --commit \"$(git rev-parse HEAD)\""
 	set.Faces = []step.Face{step.CLI, step.Action, step.Tekton}
 	s.subject.declare(set)
@@ -62,9 +64,17 @@ func (s *Snapshot) Run(ctx context.Context, run *Run) error {
 		taken = e.Protection
 		return err
 	})
+	var made *release.Copies
 	if err == nil && beyond(s.snapping.decision) {
 		err = s.subject.record(ctx, &steps.Run, "backup-save", func(ctx context.Context, e *release.Entry) error {
-			return s.protecting.run(ctx, &steps.Run, &s.cluster, taken, e)
+			err := s.protecting.run(ctx, &steps.Run, &s.cluster, taken, e)
+			made = e.Copies
+			return err
+		})
+	}
+	if err == nil && s.snapping.decision.Protect == release.ProtectVerify {
+		err = s.subject.record(ctx, &steps.Run, "backup-verify", func(ctx context.Context, e *release.Entry) error {
+			return s.protecting.prove(ctx, &steps.Run, &s.cluster, taken, made, e)
 		})
 	}
 	switch entries := steps.record.Entries; len(entries) {

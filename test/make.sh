@@ -17,7 +17,7 @@ environment() {
     home=$(getent passwd "$SUDO_UID" | cut -d: -f6)
     PATH=$PATH:$home/go/bin:$home/sdk/go/bin
     # The checkout belongs to the user, and git refuses other people's checkouts.
-    export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=*
+    export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0="*"
   fi
   export PATH="$PATH:/usr/local/go/bin:/usr/lib/go/bin"
   command -v go >/dev/null 2>&1 || {
@@ -169,7 +169,23 @@ test_() {
   say "all tests passed"
 }
 
-demo() { go run ./test/demo -cluster "${CLUSTER:-}" -name "${NAME:-demo}"; }
+# demo becomes the program, so that a signal for the recipe is one for it: go run would keep it.
+demo() {
+  mkdir -p "$(cache)"
+  go build -o "$(cache)/demo" ./test/demo
+  rm -rf "$scratch"
+  exec "$(cache)/demo" -cluster "${CLUSTER:-}" -name "${NAME:-demo}"
+}
+
+# down ends the demonstration's cluster.
+down() {
+  [ "$(id -u)" = 0 ] || {
+    echo "knowngood: make down ends what root started, and needs root" >&2
+    echo "hint: sudo make down" >&2
+    exit 2
+  }
+  cluster down --name "${NAME:-demo}"
+}
 
 try() { go run ./test/try; }
 
@@ -403,6 +419,6 @@ trap 'exit 143' TERM
 trap 'rm -rf "$scratch"' EXIT
 case ${1:-} in
   test) test_ ;;
-  build | demo | try | quick | lint | soak | generate) "$1" ;;
-  *) echo "usage: test/make.sh build|demo|try|test|quick|lint|soak|generate" >&2; exit 2 ;;
+  build | demo | down | try | quick | lint | soak | generate) "$1" ;;
+  *) echo "usage: test/make.sh build|demo|down|try|test|quick|lint|soak|generate" >&2; exit 2 ;;
 esac

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -138,4 +140,32 @@ func killVerb(c cluster, verb string) {
 		}
 	}
 	c.t.Fatalf("no process %s", verb)
+}
+
+// TestDownNeedsRoot asks as nobody, who must be told that at once, and not what else failed.
+func TestDownNeedsRoot(t *testing.T) {
+	program := os.Args[0]
+	var nobody *syscall.SysProcAttr
+	if os.Geteuid() == 0 {
+		folder, err := os.MkdirTemp("", "knowngood-") // a place that nobody may enter
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(folder) })
+		binary, err := os.ReadFile(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program = filepath.Join(folder, "cluster")
+		if err := errors.Join(os.Chmod(folder, 0o755), os.WriteFile(program, binary, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		nobody = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	down := exec.CommandContext(t.Context(), program, "down", "--name", "test-nobody")
+	down.Dir, down.SysProcAttr = "/", nobody
+	output, err := down.CombinedOutput()
+	if err == nil || strings.TrimSpace(string(output)) != "cluster down: ending cluster test-nobody needs root, who started it" {
+		t.Errorf("%v: %s", err, output)
+	}
 }

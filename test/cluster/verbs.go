@@ -37,6 +37,9 @@ func down(ctx context.Context, c *call) (int, error) {
 	if len(c.args) > 0 {
 		return 0, errMisused
 	}
+	if os.Geteuid() != 0 {
+		return 0, fmt.Errorf("ending cluster %s needs root, who started it", c.name)
+	}
 	began := time.Now()
 	in, err := layout.Load(c.name)
 	if errors.Is(err, layout.ErrAbsent) {

@@ -58,8 +58,20 @@ func (s *Settings) Own(ctx context.Context, name string) error {
 	s.Load = func(ctx context.Context, archives []string) error {
 		return attached(ctx, s.Out, s.Root, cluster, append([]string{"load", "--name", name}, archives...)...)
 	}
-	s.End = fmt.Sprintf("go -C test/cluster run . down --name %s", name)
+	s.End = ending(name, os.Getenv("SUDO_UID") != "")
 	return s.freshNamespace(ctx)
+}
+
+// ending is the command that ends a cluster of this machine, for the person who started it.
+func ending(name string, sudo bool) string {
+	command := "make down"
+	if sudo {
+		command = "sudo " + command
+	}
+	if name != "demo" {
+		command += " NAME=" + name
+	}
+	return command
 }
 
 // alone keeps other journeys out of the namespace until Close, or the process's end: each begins

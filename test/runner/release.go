@@ -17,51 +17,59 @@ import (
 	"testing"
 )
 
-// program is the program, built once for all tests of a package. Test packages lie beside this one.
-var program = sync.OnceValues(func() ([]byte, error) {
+// archive is the archive of a release, made once for all tests of a package. Test packages lie
+// beside this one.
+var archive = sync.OnceValues(func() ([]byte, error) {
 	folder, err := os.MkdirTemp("", "knowngood-runner-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "knowngood")
-	command := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-tags", "grpcnotrace,disable_grpc_modules", "-o", path, "./cmd/knowngood")
+	command := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-tags", "grpcnotrace,disable_grpc_modules",
+		"-ldflags", "-s -w", "-o", path, "./cmd/knowngood")
 	command.Dir, command.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := command.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, output)
 	}
-	return os.ReadFile(path)
+	binary, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return pack(binary)
 })
 
 // archiveName is the archive of a release for the machine of the test.
 func archiveName() string { return "knowngood_0.1.0_linux_" + runtime.GOARCH + ".tar.gz" }
 
-// archived returns the archive of a release.
-func archived(t testing.TB) []byte {
-	t.Helper()
-	binary, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+func pack(binary []byte) ([]byte, error) {
 	var data bytes.Buffer
 	zipped, err := gzip.NewWriterLevel(&data, gzip.BestSpeed)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	tarred := tar.NewWriter(zipped)
 	if err := tarred.WriteHeader(&tar.Header{Name: "knowngood", Mode: 0o755, Size: int64(len(binary))}); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	if _, err := tarred.Write(binary); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	if err := tarred.Close(); err != nil {
+		return nil, err
+	}
+	err = zipped.Close()
+	return data.Bytes(), err
+}
+
+// archived returns the archive of a release.
+func archived(t testing.TB) []byte {
+	t.Helper()
+	data, err := archive()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := zipped.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return data.Bytes()
+	return data
 }
 
 // Release returns the folder of the Action as a release has it, with the checksums that are
@@ -70,8 +78,8 @@ func Release(t testing.TB) (action, tools string) {
 	t.Helper()
 	action, tools = t.TempDir(), t.TempDir()
 	copied(t, action)
-	archive := archived(t)
-	sums := fmt.Sprintf("%x  %s\n", sha256.Sum256(archive), archiveName())
+	data := archived(t)
+	sums := fmt.Sprintf("%x  %s\n", sha256.Sum256(data), archiveName())
 	if err := os.WriteFile(filepath.Join(action, "action", "scripts", "checksums.txt"), []byte(sums), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +87,7 @@ func Release(t testing.TB) (action, tools string) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(cache, archiveName()), archive, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(cache, archiveName()), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return action, tools

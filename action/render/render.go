@@ -24,6 +24,10 @@ type Action struct {
 	// Scripts is the folder of the shared scripts as seen from the file, below
 	// $GITHUB_ACTION_PATH.
 	Scripts string
+	// Last tells that workflows use it with if: always(), also in a job that was cancelled. There
+	// some runners (act, and those of Gitea and Forgejo after it) skip the steps of an Action that
+	// have no condition of their own.
+	Last bool
 }
 
 // File returns the action.yml of a step.
@@ -31,8 +35,11 @@ func File(a Action) string {
 	inputs := append(slices.Clone(a.Spec.Inputs), installInputs()...)
 	return a.write(inputs, a.Spec.Outputs, func(b *strings.Builder) {
 		a.install(b)
-		run := script(a.Scripts, "run.sh", a.Spec.Name)
-		writeStep(b, "run", append([]variable{program()}, variables(a.Spec.Inputs)...), run)
+		run, condition := script(a.Scripts, "run.sh", a.Spec.Name), ""
+		if a.Last {
+			condition = "always() && steps.install.outcome == 'success'"
+		}
+		writeStep(b, "run", condition, append([]variable{program()}, variables(a.Spec.Inputs)...), run)
 	})
 }
 
@@ -46,14 +53,14 @@ func Setup(a Action) string {
 	return a.write(installInputs(), outputs, func(b *strings.Builder) {
 		a.install(b)
 		version := variable{"KNOWNGOOD_VERSION", "${{ steps.install.outputs.version }}"}
-		writeStep(b, "run", []variable{program(), version}, script(a.Scripts, "setup.sh"))
+		writeStep(b, "run", "", []variable{program(), version}, script(a.Scripts, "setup.sh"))
 	})
 }
 
 // CleanUp returns the action.yml that removes what the steps of a job left on the runner.
 func CleanUp(a Action) string {
 	return a.write(nil, nil, func(b *strings.Builder) {
-		writeStep(b, "run", nil, script(a.Scripts, "clean-up.sh"))
+		writeStep(b, "run", always, nil, script(a.Scripts, "clean-up.sh"))
 	})
 }
 
@@ -80,8 +87,14 @@ func (a Action) write(inputs []step.Input, outputs []step.Output, steps func(*st
 }
 
 func (a Action) install(b *strings.Builder) {
-	writeStep(b, "install", variables(installInputs()), script(a.Scripts, "install.sh"))
+	condition := ""
+	if a.Last {
+		condition = always
+	}
+	writeStep(b, "install", condition, variables(installInputs()), script(a.Scripts, "install.sh"))
 }
+
+const always = "always()"
 
 // script is the line that starts a shared script in the place of the runner's own shell, so
 // that signals reach it, and without need for its executable bit.
@@ -127,8 +140,12 @@ func writeInput(b *strings.Builder, in step.Input) {
 	}
 }
 
-func writeStep(b *strings.Builder, id string, env []variable, run string) {
-	fmt.Fprintf(b, "    - id: %s\n      shell: sh\n", id)
+func writeStep(b *strings.Builder, id, condition string, env []variable, run string) {
+	fmt.Fprintf(b, "    - id: %s\n", id)
+	if condition != "" {
+		fmt.Fprintf(b, "      if: %s\n", condition)
+	}
+	b.WriteString("      shell: sh\n")
 	if len(env) > 0 {
 		b.WriteString("      env:\n")
 	}

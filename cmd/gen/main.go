@@ -66,7 +66,7 @@ func render(root string) ([]file, error) {
 	specs := specs()
 	for _, spec := range specs {
 		files = append(files, actionFiles(spec)...)
-		tasks, err := tektonFiles(spec)
+		tasks, err := tektonFiles(spec, specs)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", spec.Name, err)
 		}
@@ -119,6 +119,7 @@ func actionFiles(spec step.Spec) []file {
 	}
 	return []file{{"action/" + spec.ID() + "/action.yml", []byte(actionrender.File(actionrender.Action{
 		Name: "knowngood " + spec.Name, Description: spec.Summary, Spec: spec, Scripts: "../scripts",
+		Last: spec.Name == "report" || spec.Name == "deploy finish",
 	}))}}
 }
 

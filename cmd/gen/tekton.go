@@ -23,7 +23,7 @@ type sheet struct {
 	make func() (string, error)
 }
 
-func tektonFiles(spec step.Spec) ([]file, error) {
+func tektonFiles(spec step.Spec, all []step.Spec) ([]file, error) {
 	if !spec.Has(step.Tekton) {
 		return nil, nil
 	}
@@ -36,6 +36,10 @@ func tektonFiles(spec step.Spec) ([]file, error) {
 		}},
 		{"README.md", func() (string, error) { return tektonrender.TaskReadme(spec, config), nil }},
 		{"samples/run.yaml", yamlOf(func() (string, error) { return tektonrender.TaskSample(spec) })},
+		{"tests/run.yaml", func() (string, error) {
+			documents, err := tektonrender.TaskTest(spec, all, config)
+			return tektonrender.File(documents...), err
+		}},
 	})
 	if err != nil {
 		return nil, err

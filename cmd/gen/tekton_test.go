@@ -67,7 +67,7 @@ func documents(t *testing.T, path string) []checked {
 func TestTektonsOwnTypesAcceptEveryFile(t *testing.T) {
 	t.Parallel()
 	count := 0
-	for _, pattern := range []string{"tekton/*/*/*.yaml", "tekton/*/*/samples/*.yaml"} {
+	for _, pattern := range []string{"tekton/*/*/*.yaml", "tekton/*/*/samples/*.yaml", "tekton/*/*/tests/*.yaml"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
@@ -92,8 +92,8 @@ func TestTektonsOwnTypesAcceptEveryFile(t *testing.T) {
 			steps++
 		}
 	}
-	if count != 4*steps+2 {
-		t.Errorf("%d objects, want a Task, a StepAction and their samples for each of %d steps, and a Pipeline with its own", count, steps)
+	if count != 5*steps+2 {
+		t.Errorf("%d objects, want a Task, its test, a StepAction and two samples for each of %d steps, and a Pipeline with its own", count, steps)
 	}
 }
 

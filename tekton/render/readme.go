@@ -98,6 +98,8 @@ func TaskReadme(spec step.Spec, config Config) string {
 	var r readme
 	r.title(Name(spec), spec.Summary, spec.Long, "Needs Tekton Pipelines "+minVersion+" or newer.")
 	r.install("tekton/task/" + Name(spec))
+	r.add("[A test](tests/run.yaml) tries the Task by itself: `kubectl create -n shop -f tests/run.yaml` makes a PipelineRun, which\n" +
+		"fails where the Task does, or where it says another thing than is expected. What the test brings bears the label\n`" + trialLabel + "`.\n")
 	r.params(params(spec, config))
 	r.workspaces(workspaces())
 	r.results(results(spec))

@@ -83,6 +83,7 @@ func marshal(object any) (string, error) {
 	if err := yaml.Unmarshal(data, &tree); err != nil {
 		return "", err
 	}
+	delete(tree, "status")
 	prune(tree)
 	data, err = yaml.Marshal(tree)
 	return string(data), err
@@ -96,7 +97,7 @@ func prune(tree map[string]any) {
 		case map[string]any:
 			prune(v)
 			// A property without attributes and a volume of no kind say something.
-			if len(v) == 0 && key != "uri" && key != "digest" && key != "isBuildArtifact" && key != "emptyDir" {
+			if len(v) == 0 && key != "uri" && key != "digest" && key != "isBuildArtifact" && key != "emptyDir" && key != "selfSigned" {
 				delete(tree, key)
 			}
 		case []any:

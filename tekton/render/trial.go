@@ -20,7 +20,7 @@ import (
 // it brings, what runs before it, and which result tells that it did its work.
 type trial struct {
 	brings []any
-	before string
+	before []string
 	given  map[string]string
 	result string
 	want   string // "" for anything but nothing
@@ -33,18 +33,19 @@ func trialOf(id string) trial {
 	selector := trialLabel + "=" + id
 	return map[string]trial{
 		"gate":     {brings: []any{aScan(id)}, result: "decision", want: "pass", given: map[string]string{"sarif": "*.sarif"}},
-		"snapshot": {before: "deploy-start", result: "snapshots", given: map[string]string{"claims": selector}},
+		"snapshot": {before: []string{"deploy-start"}, result: "snapshots", given: map[string]string{"claims": selector}},
+		"restore":  {before: []string{"deploy-start", "snapshot"}, result: "claims", given: map[string]string{"claims": selector}},
 		"rotate-prepare": {
 			brings: aCertificate(id), result: "rotated", want: "knowngood-test-" + id,
 			given: map[string]string{"certificates": selector, "when": "always"},
 		},
 		"deploy-start":  {result: artifactDigest},
-		"deploy-finish": {before: "deploy-start", result: artifactDigest, given: map[string]string{"outcome": "success"}},
+		"deploy-finish": {before: []string{"deploy-start"}, result: artifactDigest, given: map[string]string{"outcome": "success"}},
 		"rotate-prove": {
-			brings: aCertificate(id), before: "rotate-prepare", result: artifactDigest,
+			brings: aCertificate(id), before: []string{"rotate-prepare"}, result: artifactDigest,
 			given: map[string]string{"certificates": selector, "when": "always"},
 		},
-		"report": {before: "deploy-start", result: artifactDigest, given: map[string]string{
+		"report": {before: []string{"deploy-start"}, result: artifactDigest, given: map[string]string{
 			"comment": "never", "check": "false", "status": "false", "deployments": "never",
 		}},
 	}[id]
@@ -94,9 +95,11 @@ func TaskTest(spec step.Spec, specs []step.Spec, config Config) ([]string, error
 			Workspaces:      []pipeline.WorkspaceBinding{{Name: "records", EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 		},
 	}
-	if try.before != "" {
+	if len(try.before) > 0 {
 		run.Spec.Workspaces[0] = aClaim(spec.ID())
-		i := slices.IndexFunc(specs, func(s step.Spec) bool { return s.ID() == try.before })
+	}
+	for _, before := range try.before {
+		i := slices.IndexFunc(specs, func(s step.Spec) bool { return s.ID() == before })
 		try.add(run, specs[i])
 	}
 	if slices.ContainsFunc(try.brings, func(o any) bool { _, is := o.(*corev1.ConfigMap); return is }) {

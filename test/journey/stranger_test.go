@@ -47,7 +47,7 @@ func visit(t *testing.T) stranger {
 	}
 	s.openGitHub()
 	s.apply(s.Namespace, "stranger.yaml")
-	s.kubernetes("wait", "--for=condition=Ready", "pod/fill", "--timeout=120s")
+	s.kubernetes("wait", "--for=condition=Ready", "pod/volume", "--timeout=120s")
 	s.fill()
 	return s
 }
@@ -82,7 +82,7 @@ func (s stranger) bring() {
 	ctx, tool := s.t.Context(), filepath.Join(s.Cache, "images", "image")
 	archives := []string{filepath.Join(s.Work, "knowngood.tar")}
 	if err := product.Image(ctx, product.Request{
-		Root: s.Root, Work: s.Work, Tool: tool, Name: "knowngood.test/knowngood:test", Version: "test", Revision: "none", Out: s.Out,
+		Root: s.Root, Work: s.Work, Tool: tool, Name: image, Version: "test", Revision: "none", Out: s.Out,
 	}, archives[0]); err != nil {
 		s.t.Fatal(err)
 	}
@@ -190,8 +190,7 @@ func (s stranger) fill() {
 	if err := w.Close(); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.kubectlWith(s.t.Context(), archive.String(), "exec", "--stdin", "fill", "--", "tar", "--extract", "--directory", "/release"); err != nil {
+	if err := s.kubectlWith(s.t.Context(), archive.String(), "exec", "--stdin", "volume", "--", "tar", "--extract", "--directory", "/release"); err != nil {
 		s.t.Fatal(err)
 	}
-	s.kubernetes("delete", "pod", "fill", "--timeout=60s")
 }

@@ -53,13 +53,18 @@ func broken(t *testing.T, path, from, to string) string {
 	return copied
 }
 
+// consumers are the workflows that the tests run.
+func consumers() []string {
+	return []string{"testdata/consumer/.github/workflows/*.yml", "../journey/testdata/action/.github/workflows/*.yml"}
+}
+
 func TestActionlintFindsNothing(t *testing.T) {
 	t.Parallel()
 	program := os.Getenv("KNOWNGOOD_TEST_ACTIONLINT")
 	if program == "" {
 		t.Skip("needs actionlint: KNOWNGOOD_TEST_ACTIONLINT names the program")
 	}
-	workflows := files(t, "testdata/consumer/.github/workflows/*.yml", "../../.github/workflows/*.yml")
+	workflows := files(t, append(consumers(), "../../.github/workflows/*.yml")...)
 	if found, ok := linted(t, ".", []string{program}, workflows...); !ok {
 		t.Errorf("actionlint:\n%s", found)
 	}
@@ -74,7 +79,7 @@ func TestGitHubsLanguageServiceFindsNothing(t *testing.T) {
 	if script == "" {
 		t.Skip("needs GitHub's language service: KNOWNGOOD_TEST_LANGUAGE_SERVICE names its bundle")
 	}
-	all := files(t, "../../action.yml", "../../action/*/action.yml", "testdata/consumer/.github/workflows/*.yml")
+	all := files(t, append([]string{"../../action.yml", "../../action/*/action.yml"}, consumers()...)...)
 	if found, ok := linted(t, ".", []string{"node", script}, all...); !ok {
 		t.Errorf("the language service:\n%s", found)
 	}

@@ -17,9 +17,14 @@ import (
 	"testing"
 )
 
-// archive is the archive of a release, made once for all tests of a package. Test packages lie
-// beside this one.
-var archive = sync.OnceValues(func() ([]byte, error) {
+// program is the program, and archive that of a release, made once for all tests of a package.
+// Test packages lie beside this one.
+var (
+	program = sync.OnceValues(build)
+	archive = sync.OnceValues(pack)
+)
+
+func build() ([]byte, error) {
 	folder, err := os.MkdirTemp("", "knowngood-runner-")
 	if err != nil {
 		return nil, err
@@ -32,17 +37,17 @@ var archive = sync.OnceValues(func() ([]byte, error) {
 	if output, err := command.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, output)
 	}
-	binary, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return pack(binary)
-})
+	return os.ReadFile(path)
+}
 
 // archiveName is the archive of a release for the machine of the test.
 func archiveName() string { return "knowngood_0.1.0_linux_" + runtime.GOARCH + ".tar.gz" }
 
-func pack(binary []byte) ([]byte, error) {
+func pack() ([]byte, error) {
+	binary, err := program()
+	if err != nil {
+		return nil, err
+	}
 	var data bytes.Buffer
 	zipped, err := gzip.NewWriterLevel(&data, gzip.BestSpeed)
 	if err != nil {

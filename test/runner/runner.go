@@ -132,6 +132,9 @@ func (r *Run) Signal(signal syscall.Signal) {
 	}
 }
 
+// PID is the process of the runner: those of the steps lie below it.
+func (r *Run) PID() int { return r.command.Process.Pid }
+
 // Said is the log up to now.
 func (r *Run) Said() string { return read(r.stdout.String()).Log }
 

@@ -227,6 +227,21 @@ func TestGitLabHoldsWhatBlocks(t *testing.T) {
 	}
 }
 
+// TestAnAddressStaysWhole where a line of the page has room for it.
+func TestAnAddressStaysWhole(t *testing.T) {
+	t.Parallel()
+	address := "https://example.com/"
+	for _, n := range []int{62, 63, 78} {
+		address += strings.Repeat("x", n-len(address))
+		entry := release.Entry{Step: "gate", Decision: &release.Decision{Outcome: release.Fail, Judgements: []release.Judgement{
+			{Verb: release.Block, Finding: release.Finding{Tool: "t", Rule: "r", Help: address}},
+		}}}
+		if text := report.Entry(entry); !strings.Contains(text, address+"\n") {
+			t.Errorf("an address of %d columns is broken:\n%s", n, text)
+		}
+	}
+}
+
 // TestSourceLines: the line stands below the row, never that of a secret, and never live.
 func TestSourceLines(t *testing.T) {
 	t.Parallel()

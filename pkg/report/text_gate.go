@@ -126,9 +126,19 @@ func (p *page) finding(j release.Judgement, options Options, known map[string]bo
 	}
 	if help := webAddress(f.Help); help != "" && !known[f.Tool+"\x00"+f.Rule] {
 		known[f.Tool+"\x00"+f.Rule] = true
-		p.field("", help)
+		p.link(help)
 	}
 	p.blank()
+}
+
+// link shows an address on one line if the page has room for it anywhere: only a whole one can
+// be followed.
+func (p *page) link(address string) {
+	if n := columns(address); n > pageWidth-labelWidth && n <= pageWidth-2 {
+		p.line("  " + address)
+		return
+	}
+	p.field("", address)
 }
 
 // source shows the line of the source, never that of a secret.

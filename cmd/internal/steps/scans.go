@@ -86,16 +86,15 @@ func match(dir, glob string) ([]scanFile, error) {
 }
 
 // byName returns the file of that very name, if there is one.
-func byName(dir, name string) ([]scanFile, error) {
+func byName(dir, name string) (files []scanFile, err error) {
 	path := within(dir, name)
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, nil
-	case info.IsDir():
-		return nil, fault.Hint(errors.New("is a folder"), "name the files in it, as in %s/**/*.sarif", strings.TrimRight(name, "/"))
+	if info, none := os.Stat(path); none == nil {
+		if info.IsDir() {
+			return nil, fault.Hint(errors.New("is a folder"), "name the files in it, as in %s/**/*.sarif", strings.TrimRight(name, "/"))
+		}
+		files = []scanFile{{name: name, path: filepath.Clean(path)}}
 	}
-	return []scanFile{{name: name, path: filepath.Clean(path)}}, nil
+	return files, nil
 }
 
 // readScans reads the files one after the other. One that cannot be used is a scan that says

@@ -12,7 +12,6 @@ import (
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/blob"
-	"github.com/kopia/kopia/repo/blob/retrying"
 	"github.com/kopia/kopia/repo/format"
 
 	"github.com/knowngood/knowngood/pkg/bucket"
@@ -42,12 +41,26 @@ func strong(password step.Hidden) error {
 	return nil
 }
 
+// isSetUp tells whether a repository is there. It is the first question to the bucket, and is
+// asked as often as the provider's own client does: what is wrong with the place or the
+// credentials is no better after minutes.
 func isSetUp(ctx context.Context, st *storage) (bool, error) {
-	_, err := retrying.NewWrapper(st).GetMetadata(ctx, format.KopiaRepositoryBlobID)
-	if errors.Is(err, blob.ErrBlobNotFound) {
-		return false, nil
+	_, err := st.GetMetadata(ctx, format.KopiaRepositoryBlobID)
+	if err == nil {
+		return true, nil
 	}
-	return err == nil, err
+	// The answer about one object has no words, and says of a bucket that is none only that the
+	// object is not there. The answer to a listing has both.
+	for _, listing := range st.bucket.Objects(ctx, "") {
+		if listing != nil {
+			return false, listing
+		}
+		break
+	}
+	if errors.Is(err, blob.ErrBlobNotFound) {
+		err = nil
+	}
+	return false, err
 }
 
 // setUp makes a repository in an empty place. The one object that makes a place a repository

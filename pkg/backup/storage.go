@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/format"
@@ -128,8 +129,8 @@ type meaning struct {
 
 func (m meaning) Unwrap() []error { return []error{m.error, m.as} }
 
-// translate gives an error the meaning that kopia acts upon. What is forbidden is not tried
-// again; all else is.
+// translate gives an error the meaning that kopia acts upon. What is forbidden, or finds no room
+// on a disk, is not tried again; all else is.
 func translate(err error) error {
 	switch {
 	case err == nil:
@@ -138,7 +139,7 @@ func translate(err error) error {
 		return meaning{err, blob.ErrBlobAlreadyExists}
 	case errors.Is(err, bucket.ErrRange):
 		return meaning{err, blob.ErrInvalidRange}
-	case bucket.IsForbidden(err):
+	case bucket.IsForbidden(err), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return meaning{err, blob.ErrInvalidCredentials}
 	case bucket.IsNotFound(err):
 		return meaning{err, blob.ErrBlobNotFound}

@@ -80,6 +80,8 @@ var (
 	user   = regexp.MustCompile(`(://)[^/\s@"]+@`)
 	// code is what the portable library adds; it says nothing to a person.
 	code = regexp.MustCompile(`^blob(?: \(key "[^"]*"\))? \(code=[A-Za-z]+\): `)
+	// wrongRegion finds how S3 servers say that a request was meant for another region.
+	wrongRegion = regexp.MustCompile(`AuthorizationHeaderMalformed|PermanentRedirect|IllegalLocationConstraint|region.{1,30} is wrong|IncorrectEndpoint`)
 	// rule is how the Azure library draws its errors, over several lines.
 	rule = regexp.MustCompile(`\s*\n[-\s]*`)
 )
@@ -116,6 +118,10 @@ func (a address) hint(verb string, err error) error {
 		return fault.Hint(err, "check the folder's name: %s", a.place(""))
 	case IsNotFound(err) && verb != "read":
 		return fault.Hint(err, "make the bucket %s, or check its name, its region and its account", a.target.Host)
+	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		return fault.Hint(err, "the server speaks without TLS: give it a certificate, or write its address as http://")
+	case a.scheme == "s3" && wrongRegion.MatchString(text):
+		return fault.Hint(err, "the bucket lies in another region: name it by ?region=… in the URL, or AWS_REGION")
 	case a.scheme == "s3" && (strings.Contains(text, "Missing Region") || strings.Contains(text, "Invalid region")):
 		return fault.Hint(err, "add ?region=… to the URL, or set AWS_REGION")
 	}

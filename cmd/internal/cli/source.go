@@ -81,7 +81,7 @@ func environmentSource(env map[string]string) step.Source {
 func readSecret(in step.Input, path string) (string, bool, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", false, fault.Exit(fault.Usage, err)
+		return "", false, fault.Usagef("%s_FILE: %w", in.Env(), err)
 	}
 	if len(data) == 0 {
 		return "", false, fault.Usagef("%s_FILE: %s is empty", in.Env(), path)

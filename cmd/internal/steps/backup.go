@@ -118,6 +118,11 @@ func (w *wanted) open(ctx context.Context, run *Run) (*backup.Repository, error)
 	if err != nil {
 		return nil, err
 	}
+	if w.repository == "" { // the default place is one for each application
+		if err := named(query.App); err != nil {
+			return nil, err
+		}
+	}
 	return w.vault.open(ctx, run, cmp.Or(query.App, "knowngood"), cmp.Or(w.environment, catalog.NoEnvironment), false)
 }
 

@@ -5,6 +5,7 @@ package restore_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,11 +27,12 @@ import (
 )
 
 var (
-	claimsKind    = corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims")
-	volumesKind   = corev1.SchemeGroupVersion.WithResource("persistentvolumes")
-	podsKind      = corev1.SchemeGroupVersion.WithResource("pods")
-	setsKind      = appsv1.SchemeGroupVersion.WithResource("statefulsets")
-	snapshotsKind = snapshotv1.SchemeGroupVersion.WithResource("volumesnapshots")
+	claimsKind      = corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims")
+	volumesKind     = corev1.SchemeGroupVersion.WithResource("persistentvolumes")
+	podsKind        = corev1.SchemeGroupVersion.WithResource("pods")
+	deploymentsKind = appsv1.SchemeGroupVersion.WithResource("deployments")
+	setsKind        = appsv1.SchemeGroupVersion.WithResource("statefulsets")
+	snapshotsKind   = snapshotv1.SchemeGroupVersion.WithResource("volumesnapshots")
 )
 
 // fakeWorld plays the controllers of volumes and workloads, and the storage, whose volumes hold
@@ -65,7 +67,7 @@ func inFake(t *testing.T, test func(t *testing.T, w *world)) {
 		f.serialise(t)
 		stop := make(chan struct{})
 		defer close(stop)
-		for _, kind := range []schema.GroupVersionResource{claimsKind, volumesKind, setsKind} {
+		for _, kind := range []schema.GroupVersionResource{claimsKind, volumesKind, setsKind, deploymentsKind} {
 			namespace := f.Namespace
 			if kind == volumesKind {
 				namespace = ""
@@ -134,6 +136,8 @@ func all[T any](t *testing.T, tracker clienttesting.ObjectTracker, kind schema.G
 		items, _ = any(list.Items).([]T)
 	case *corev1.PodList:
 		items, _ = any(list.Items).([]T)
+	case *appsv1.DeploymentList:
+		items, _ = any(list.Items).([]T)
 	case *appsv1.StatefulSetList:
 		items, _ = any(list.Items).([]T)
 	}
@@ -182,6 +186,9 @@ func (f *fakeWorld) reconcile(t *testing.T) {
 	}
 	for _, set := range all[appsv1.StatefulSet](t, f.core, setsKind, appsv1.SchemeGroupVersion.WithKind("StatefulSet"), f.Namespace) {
 		f.scale(t, &set)
+	}
+	for _, d := range all[appsv1.Deployment](t, f.core, deploymentsKind, appsv1.SchemeGroupVersion.WithKind("Deployment"), f.Namespace) {
+		f.deploy(t, &d)
 	}
 	for _, claim := range f.claims(t) {
 		if claim.Status.Phase != corev1.ClaimBound {
@@ -272,6 +279,36 @@ func (f *fakeWorld) scale(t *testing.T, set *appsv1.StatefulSet) {
 	if set.Status.ReadyReplicas != ready {
 		set.Status.ReadyReplicas = ready
 		fatal(t, f.core.Update(setsKind, set, f.Namespace))
+	}
+}
+
+// deploy makes and deletes the pod of a Deployment.
+func (f *fakeWorld) deploy(t *testing.T, d *appsv1.Deployment) {
+	name := d.Name + "-pod"
+	_, err := f.core.Get(podsKind, f.Namespace, name)
+	there, ready := err == nil, int32(0)
+	switch want := *d.Spec.Replicas; {
+	case want > 0 && !there:
+		yes := true
+		fatal(t, f.core.Create(podsKind, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: f.Namespace, Name: name, Labels: d.Spec.Template.Labels, OwnerReferences: []metav1.OwnerReference{
+				{APIVersion: "apps/v1", Kind: "Deployment", Name: d.Name, UID: d.UID, Controller: &yes},
+			}},
+			Spec: d.Spec.Template.Spec,
+		}, f.Namespace))
+	case want == 0 && there:
+		fatal(t, f.core.Delete(podsKind, f.Namespace, name))
+	}
+	if *d.Spec.Replicas > 0 && !slices.ContainsFunc(d.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool {
+		return !slices.ContainsFunc(f.claims(t), func(c corev1.PersistentVolumeClaim) bool {
+			return c.Name == v.PersistentVolumeClaim.ClaimName && c.Status.Phase == corev1.ClaimBound
+		})
+	}) {
+		ready = 1
+	}
+	if d.Status.ReadyReplicas != ready {
+		d.Status.ReadyReplicas = ready
+		fatal(t, f.core.Update(deploymentsKind, d, f.Namespace))
 	}
 }
 

@@ -88,21 +88,30 @@ func (p *Plan) already(ctx context.Context, all []kept) (bool, error) {
 	return true, nil
 }
 
+// unfinished are the names of restores of which a claim has not come to its end. The journals of
+// their other claims, which may have, belong to what is to be finished.
+func unfinished(all []kept) []string {
+	var names []string
+	for _, k := range all {
+		if !k.Done && !slices.Contains(names, k.Restore) {
+			names = append(names, k.Restore)
+		}
+	}
+	return names
+}
+
 // begun returns the journals of a restore of these snapshots that has not come to its end.
 // Another restore of the same claims under way is an error.
 func (p *Plan) begun(all []kept) ([]kept, error) {
 	var begun []kept
+	open := unfinished(all)
 	for _, k := range all {
 		at := slices.IndexFunc(p.request.Snapshots, func(s release.Snapshot) bool { return s.Claim == k.Claim })
 		switch {
-		case k.Undo != "":
-			if at >= 0 {
-				return nil, fault.Hint(fault.Usagef("claim %s is being put back by undo %s, which is not finished", k.Claim, k.Undo), "finish it with knowngood restore --undo")
-			}
-		case k.Done:
-		case at < 0 && slices.ContainsFunc(begun, func(b kept) bool { return b.Restore == k.Restore }):
-			return nil, fault.Hint(fault.Usagef("restore %s, which is not finished, is of claim %s as well", k.Restore, k.Claim), "give that claim too, with --claim %s", k.Claim)
 		case at < 0:
+		case k.Undo != "":
+			return nil, fault.Hint(fault.Usagef("claim %s is being put back by undo %s, which is not finished", k.Claim, k.Undo), "finish it with knowngood restore --undo")
+		case !slices.Contains(open, k.Restore):
 		case p.request.Snapshots[at].UID != k.From.SnapshotUID:
 			return nil, fault.Hint(fault.Usagef("claim %s is being restored from VolumeSnapshot %s by restore %s, which is not finished", k.Claim, k.From.Snapshot, k.Restore),
 				"finish that with --in-place --claim %s --run %s, or go back from it with knowngood restore --undo --run %s", k.Claim, k.Source.Run, k.Restore)
@@ -110,6 +119,11 @@ func (p *Plan) begun(all []kept) ([]kept, error) {
 			return nil, fault.Hint(fault.Usagef("claims %s and %s are being restored by two restores, %s and %s", begun[0].Claim, k.Claim, begun[0].Restore, k.Restore), "finish them one after the other")
 		default:
 			begun = append(begun, k)
+		}
+	}
+	for _, k := range all {
+		if len(begun) > 0 && k.Restore == begun[0].Restore && !slices.ContainsFunc(begun, func(b kept) bool { return b.Claim == k.Claim }) {
+			return nil, fault.Hint(fault.Usagef("restore %s, which is not finished, is of claim %s as well", k.Restore, k.Claim), "give that claim too, with --claim %s", k.Claim)
 		}
 	}
 	return begun, nil

@@ -20,15 +20,17 @@ func Pending(ctx context.Context, cluster *kube.Cluster, w Wish) (c Choice, ok b
 	if err != nil {
 		return Choice{}, false, err
 	}
+	var name string
 	var names []string
+	open := unfinished(all)
 	for _, k := range all {
-		if k.Done || k.Undo != "" || w.Run != "" && k.Source.Run != w.Run || len(w.Claims) > 0 && !slices.Contains(w.Claims, k.Claim) {
+		if !slices.Contains(open, k.Restore) || k.Undo != "" || w.Run != "" && k.Source.Run != w.Run || len(w.Claims) > 0 && !slices.Contains(w.Claims, k.Claim) {
 			continue
 		}
-		if len(names) > 0 && c.Lineage.Run != k.Source.Run {
+		if name != "" && name != k.Restore {
 			return Choice{}, false, nil
 		}
-		names = append(names, k.Claim)
+		name, names = k.Restore, append(names, k.Claim)
 		c.Lineage = k.Source
 		c.Snapshots = append(c.Snapshots, release.Snapshot{
 			Namespace: k.Namespace, Claim: k.Claim, Name: k.From.Snapshot, UID: k.From.SnapshotUID, Ready: true,

@@ -26,6 +26,7 @@ var suite = map[string]func(t *testing.T, w *world){
 	"refuses what it cannot do":  refusesWhatItCannotDo,
 	"a snapshot that is gone":    aSnapshotThatIsGone,
 	"a claim of somebody else's": aClaimOfSomebodyElses,
+	"a Deployment on two claims": aDeploymentOnTwoClaims,
 }
 
 func TestOnFakeCluster(t *testing.T) {

@@ -181,16 +181,26 @@ func (p *Plan) actMark(u *undoing) {
 	if u.away == "" || u.back() {
 		return
 	}
-	p.add(func(ctx context.Context) error {
-		volume, err := p.volume(ctx, u.away)
-		if err != nil {
-			return err
-		}
-		return p.keep(ctx, u.away, journal{
-			Restore: p.Name, Way: release.RestoreUndo, Began: p.cluster.Now().UTC(), Namespace: u.Namespace, Claim: u.Claim, ClaimUID: u.now.UID,
-			Policy: volume.Spec.PersistentVolumeReclaimPolicy, Bare: bare(u.now), Source: release.Lineage{Commit: u.Source.Commit}, Done: true,
-		})
-	}, "keep volume %s, which holds what claim %s holds now, when the claim goes", u.away, u.Claim)
+	p.add(func(ctx context.Context) error { _, err := p.setAside(ctx, u); return err },
+		"keep volume %s, which holds what claim %s holds now, when the claim goes", u.away, u.Claim)
+}
+
+// setAside keeps the volume that the claim has by now, and returns its name. A claim that had
+// none when the plan was made may have got one since.
+func (p *Plan) setAside(ctx context.Context, u *undoing) (string, error) {
+	now, err := p.claim(ctx, u.Claim)
+	if err != nil || now == nil || now.UID != u.now.UID || now.Spec.VolumeName == "" || now.Spec.VolumeName == u.volume {
+		return u.now.Spec.VolumeName, err
+	}
+	volume, err := p.volume(ctx, now.Spec.VolumeName)
+	if err != nil {
+		return "", err
+	}
+	u.away, u.into.Kept = volume.Name, volume.Name
+	return volume.Name, p.keep(ctx, volume.Name, journal{
+		Restore: p.Name, Way: release.RestoreUndo, Began: p.cluster.Now().UTC(), Namespace: u.Namespace, Claim: u.Claim, ClaimUID: now.UID,
+		Policy: volume.Spec.PersistentVolumeReclaimPolicy, Bare: bare(now), Source: release.Lineage{Commit: u.Source.Commit}, Done: true,
+	})
 }
 
 // actBack binds one kept volume to its claim again.
@@ -200,7 +210,13 @@ func (p *Plan) actBack(u *undoing) {
 	}
 	if !u.back() {
 		if u.now != nil {
-			p.add(func(ctx context.Context) error { return p.takeAway(ctx, u.Claim, u.now.UID, u.now.Spec.VolumeName) }, "delete claim %s%s", u.Claim, stays(u.now.Spec.VolumeName))
+			p.add(func(ctx context.Context) error {
+				volume, err := p.setAside(ctx, u)
+				if err != nil {
+					return err
+				}
+				return p.takeAway(ctx, u.Claim, u.now.UID, volume)
+			}, "delete claim %s%s", u.Claim, stays(u.now.Spec.VolumeName))
 		}
 		p.add(func(ctx context.Context) error { return p.free(ctx, u.kept) }, "let volume %s be bound again", u.volume)
 		made := bound(u.Bare, u.volume, p.Name)

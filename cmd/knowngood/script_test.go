@@ -60,6 +60,7 @@ func fakeGitHub(env *testscript.Env, check func(*http.Request, []byte, int, http
 	bot := "github-actions[bot]"
 	fake.AddToken("good", github.Token{Login: bot, App: true, Scopes: github.Everything()})
 	fake.AddToken("fork", github.Token{Login: bot, App: true, Scopes: map[string]github.Access{"contents": github.Read, "pull-requests": github.Read}})
+	fake.AddToken("blind", github.Token{Login: bot, App: true, Scopes: map[string]github.Access{"pull-requests": github.Read}})
 	fake.AddPull("acme/shop", github.Pull{Number: 7, Head: strings.Repeat("1", 40)})
 	fake.AddCommits("acme/shop", strings.Repeat("b", 40))
 	fake.AddFile("acme/shop", strings.Repeat("c", 40), ".knowngood.yaml", "inputs:\n  mode: audit\n")

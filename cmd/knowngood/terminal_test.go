@@ -107,7 +107,7 @@ func (term *terminal) end() int {
 	if err != nil && !errors.As(err, &exit) {
 		term.t.Fatal(err)
 	}
-	for range term.grown { //nolint:revive // what was written last is still to be read
+	for range term.grown { // what was written last is still to be read
 	}
 	return term.command.ProcessState.ExitCode()
 }

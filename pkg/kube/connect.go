@@ -74,8 +74,8 @@ const dialTimeout = 10 * time.Second
 // configuration or when it does not make sense.
 func Connect(config Config) (*Cluster, error) {
 	if config.Namespace != "" {
-		if wrong := validation.IsDNS1123Label(config.Namespace); len(wrong) > 0 {
-			return nil, fault.Usagef("namespace %q: %s", config.Namespace, wrong[0])
+		if err := CheckNamespace(config.Namespace); err != nil {
+			return nil, err
 		}
 	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
@@ -105,6 +105,14 @@ func Connect(config Config) (*Cluster, error) {
 		Namespace: namespace, Host: restConfig.Host, REST: restConfig, Log: config.Log, Now: config.Now,
 	}
 	return cluster, cluster.clients()
+}
+
+// CheckNamespace refuses what no namespace can be called.
+func CheckNamespace(name string) error {
+	if wrong := validation.IsDNS1123Label(name); len(wrong) > 0 {
+		return fault.Usagef("namespace %q: %s", name, wrong[0])
+	}
+	return nil
 }
 
 // clients makes the typed clients on one shared transport.

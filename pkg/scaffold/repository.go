@@ -64,7 +64,7 @@ func kindsOf(repository fs.FS) (map[string]bool, error) {
 		case name == "." && err != nil:
 			return err
 		case err != nil:
-			return nil // a folder that may not be read tells nothing
+			return nil //nolint:nilerr // a folder that may not be read tells nothing
 		case entry.IsDir() && name != "." && (foreign(entry.Name()) || strings.Count(name, "/") >= deepest):
 			return fs.SkipDir
 		case !entry.Type().IsRegular():

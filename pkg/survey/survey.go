@@ -43,8 +43,9 @@ type Grant struct {
 	Needs   []step.Need
 }
 
-// Look looks at the cluster's namespace. grants are what the accounts of a release need.
-func Look(ctx context.Context, cluster *kube.Cluster, grants []Grant) Survey {
+// Look looks at the cluster's namespace. grants are what the accounts of a release need, and
+// tekton is whether it is to run there.
+func Look(ctx context.Context, cluster *kube.Cluster, grants []Grant, tekton bool) Survey {
 	s := &Survey{}
 	groups, err := groups(cluster)
 	if err != nil {
@@ -52,6 +53,9 @@ func Look(ctx context.Context, cluster *kube.Cluster, grants []Grant) Survey {
 		return *s
 	}
 	s.Tekton = groups["tekton.dev"]
+	if tekton && !s.Tekton {
+		s.remark("the cluster has no Tekton", "install Tekton Pipelines 1.0 or newer")
+	}
 	_, err = cluster.Core.CoreV1().Namespaces().Get(ctx, cluster.Namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		s.remark(fmt.Sprintf("namespace %s does not exist yet: what a release would protect in it is not known", cluster.Namespace),

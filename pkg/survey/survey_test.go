@@ -73,7 +73,7 @@ func cluster(t *testing.T, apis []string, objects ...runtime.Object) *fakecluste
 func grant(c *fakecluster.Cluster, allowed func(*authorizationv1.ResourceAttributes) bool) {
 	c.CoreFake.PrependReactor("create", "subjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview).DeepCopy()
-		review.Status.Allowed = review.Spec.User == "system:serviceaccount:shop:knowngood-release" && allowed(review.Spec.ResourceAttributes)
+		review.Status.Allowed = review.Spec.User == "system:serviceaccount:"+c.Namespace+":knowngood-release" && allowed(review.Spec.ResourceAttributes)
 		return true, review, nil
 	})
 }
@@ -106,7 +106,7 @@ func TestAClusterThatHasEverythingIsRemarkedNothingOf(t *testing.T) {
 		class("csi"), &cmv1.Certificate{ObjectMeta: meta("web")})
 	c := cluster(t, []string{snapshots, certificates, "tekton.dev/v1"}, objects...)
 	want := survey.Survey{Tekton: true, Claims: []string{"db"}, Certificates: []string{"web"}}
-	if diff := cmp.Diff(want, survey.Look(t.Context(), c.Cluster, grants())); diff != "" {
+	if diff := cmp.Diff(want, survey.Look(t.Context(), c.Cluster, grants(), true)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, fake := range []*clienttesting.Fake{&c.CoreFake.Fake, &c.SnapshotFake.Fake, &c.CertificateFake.Fake} {
@@ -121,60 +121,57 @@ func TestAClusterThatHasEverythingIsRemarkedNothingOf(t *testing.T) {
 func TestWhatIsMissingIsSaidWithItsCure(t *testing.T) {
 	t.Parallel()
 	both := []string{snapshots, certificates}
+	stored := func(name, driver, image string, annotations map[string]string) []runtime.Object {
+		return append(volume(name, driver, image, annotations), class("csi"))
+	}
 	for _, test := range []struct {
 		name    string
-		cluster func(*testing.T) *fakecluster.Cluster
+		apis    []string
+		objects []runtime.Object
+		change  func(*fakecluster.Cluster)
 		says    []string
 		skips   string // the reasons for which steps are left out
 	}{
-		{"no snapshots and no cert-manager", func(t *testing.T) *fakecluster.Cluster { return cluster(t, nil) }, nil, "the cluster has no VolumeSnapshots, the cluster has no cert-manager"},
-		{"no claims", func(t *testing.T) *fakecluster.Cluster { return cluster(t, both) }, nil, "the namespace has no claims, "},
-		{"no namespace", func(t *testing.T) *fakecluster.Cluster {
-			c := fakecluster.New(t, "shop")
-			c.CoreFake.Resources = []*metav1.APIResourceList{{GroupVersion: snapshots}, {GroupVersion: certificates}}
-			grant(c, func(*authorizationv1.ResourceAttributes) bool { return true })
-			return c
-		}, []string{"namespace shop does not exist yet", "kubectl create namespace shop"}, ", "},
+		{"no snapshots and no cert-manager", nil, nil, nil, nil, "the cluster has no VolumeSnapshots, the cluster has no cert-manager"},
+		{"no claims", both, nil, nil, nil, "the namespace has no claims, "},
+		{"no Tekton", both, stored("db", "csi", "x", nil), nil, []string{"the cluster has no Tekton"}, ", "},
+		{"no namespace", both, nil, func(c *fakecluster.Cluster) { c.Namespace = "absent" }, []string{"namespace absent does not exist yet", "kubectl create namespace absent"}, ", "},
 		{
-			"no class", func(t *testing.T) *fakecluster.Cluster { return cluster(t, both, volume("db", "csi", "x", nil)...) },
+			"no class", both, volume("db", "csi", "x", nil), nil,
 			[]string{"a snapshot would not begin: claim shop/db: driver csi has no default VolumeSnapshotClass", "create a VolumeSnapshotClass"},
 			", ",
 		},
+		{"no driver", both, stored("db", "", "x", nil), nil, []string{"is not of a CSI driver", "knowngood.dev/snapshot=skip"}, ", "},
 		{
-			"no driver", func(t *testing.T) *fakecluster.Cluster {
-				return cluster(t, both, append(volume("db", "", "x", nil), class("csi"))...)
-			},
-			[]string{"is not of a CSI driver", "knowngood.dev/snapshot=skip"},
+			"a database that nobody holds", both, stored("db", "csi", "registry.example/postgres:17@sha256:00", nil), nil,
+			[]string{"Pod db-0 seems to be PostgreSQL", "knowngood.dev/hold=postgresql"},
 			", ",
 		},
-		{"a database that nobody holds", func(t *testing.T) *fakecluster.Cluster {
-			return cluster(t, both, append(volume("db", "csi", "registry.example/postgres:17@sha256:00", nil), class("csi"))...)
-		}, []string{"Pod db-0 seems to be PostgreSQL", "knowngood.dev/hold=postgresql"}, ", "},
-		{"a hook that makes no sense", func(t *testing.T) *fakecluster.Cluster {
-			return cluster(t, both, append(volume("db", "csi", "x", map[string]string{"knowngood.dev/hold": "mysql"}), class("csi"))...)
-		}, []string{`"mysql": the one recipe is postgresql`}, ", "},
-		{"permissions", func(t *testing.T) *fakecluster.Cluster {
-			c := cluster(t, both, append(volume("db", "csi", "x", nil), class("csi"))...)
+		{
+			"a hook that makes no sense", both, stored("db", "csi", "x", map[string]string{"knowngood.dev/hold": "mysql"}), nil,
+			[]string{`"mysql": the one recipe is postgresql`},
+			", ",
+		},
+		{"permissions", both, stored("db", "csi", "x", nil), func(c *fakecluster.Cluster) {
 			grant(c, func(a *authorizationv1.ResourceAttributes) bool {
 				return a.Verb == "get" && (a.Namespace == "shop") == (a.Resource != "persistentvolumes")
 			})
-			return c
-		}, []string{"ServiceAccount knowngood-release may not yet: create volumesnapshots, create pods/exec"}, ", "},
-		{"nobody may ask", func(t *testing.T) *fakecluster.Cluster {
-			c := cluster(t, both, append(volume("db", "csi", "x", nil), class("csi"))...)
+		}, []string{"ServiceAccount knowngood-release may not yet: create volumesnapshots, create pods/exec", "kubectl apply"}, ", "},
+		{"nobody may ask", both, stored("db", "csi", "x", nil), func(c *fakecluster.Cluster) {
 			c.CoreFake.PrependReactor("create", "subjectaccessreviews", refuse)
-			return c
 		}, []string{"whether the accounts of a release may do what it needs is not known: create subjectaccessreviews: forbidden"}, ", "},
-		{"nobody may look", func(t *testing.T) *fakecluster.Cluster {
-			c := cluster(t, both)
+		{"nobody may look", both, nil, func(c *fakecluster.Cluster) {
 			c.CoreFake.PrependReactor("list", "*", refuse)
 			c.CertificateFake.PrependReactor("list", "*", refuse)
-			return c
 		}, []string{"what a snapshot would take is not known: list pods in namespace shop: forbidden", "which certificates there are is not known"}, ", "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got := survey.Look(t.Context(), test.cluster(t).Cluster, grants())
+			c := cluster(t, test.apis, test.objects...)
+			if test.change != nil {
+				test.change(c)
+			}
+			got := survey.Look(t.Context(), c.Cluster, grants(), strings.Contains(test.name, "Tekton"))
 			for _, says := range test.says {
 				if !strings.Contains(said(got), says) {
 					t.Errorf("it does not say %q:\n%s", says, said(got))

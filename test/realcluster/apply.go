@@ -61,7 +61,7 @@ func (c *Cluster) create(t testing.TB, object *unstructured.Unstructured, option
 	if err != nil {
 		t.Fatal(err)
 	}
-	var resource dynamic.ResourceInterface = c.dynamic.Resource(mapping.Resource).Namespace(c.Namespace)
+	resource := dynamic.ResourceInterface(c.dynamic.Resource(mapping.Resource).Namespace(c.Namespace))
 	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
 		resource = c.dynamic.Resource(mapping.Resource)
 		t.Cleanup(func() {

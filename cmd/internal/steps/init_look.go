@@ -52,7 +52,12 @@ func (i *Init) look(ctx context.Context, run *Run) (seen scaffold.Seen, tekton b
 	app := settle("name of the application", i.place.app, cmp.Or(i.place.application(), strings.ToLower(filepath.Base(run.Dir))))
 	seen = scaffold.Seen{
 		App: app, Version: "main", Scanners: repository.Scanners,
-		Namespace: settle("its namespace in the cluster", i.cluster.namespace, cmp.Or(namespace, app)),
+		Namespace: settle("its namespace in the cluster", i.cluster.namespace, cmp.Or(namespace, namespaceOf(app))),
+	}
+	if err == nil {
+		if err = kube.CheckNamespace(seen.Namespace); err != nil {
+			return seen, false, notWritten(err)
+		}
 	}
 	face := settle("for whom: github, gitea, forgejo or tekton", i.face, faceOf(repository, host))
 	seen.Forge, tekton = scaffold.Forge(face), face == faceTekton
@@ -112,6 +117,15 @@ func faceOf(repository scaffold.Repository, host string) string {
 	return faceGitHub
 }
 
+// namespaceOf makes a name that a namespace can have.
+func namespaceOf(app string) string {
+	words := strings.FieldsFunc(strings.ToLower(app), func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789", r)
+	})
+	name := strings.Join(words, "-")
+	return cmp.Or(strings.TrimRight(name[:min(len(name), 63)], "-"), "default")
+}
+
 // connect asks whether the cluster answers, and returns the namespace of its context. A cluster
 // that was named has to make sense; without one "" is returned.
 func (i *Init) connect(ctx context.Context, run *Run) (namespace string, err error) {
@@ -139,7 +153,7 @@ func (i *Init) survey(ctx context.Context, run *Run, seen *scaffold.Seen, tekton
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	i.cluster.connected.Namespace = seen.Namespace
-	found := survey.Look(ctx, i.cluster.connected, grants(tekton))
+	found := survey.Look(ctx, i.cluster.connected, grants(tekton), tekton)
 	for _, part := range []struct{ step, why string }{{skipSnapshot, found.NoSnapshots}, {skipRotate, found.NoCertificates}} {
 		switch {
 		case part.why == "":

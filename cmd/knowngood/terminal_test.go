@@ -144,7 +144,7 @@ func TestInitAsksOnATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	term := onTerminal(t, dir, "init", "--branch", "trunk")
-	term.answer("name of the application [shop]", "\n")
+	term.answer("name of the application [mine]", "shop\n")
 	term.answer("its namespace in the cluster [shop]", "prod\n")
 	term.answer("for whom: github, gitea, forgejo or tekton [github]", "\n")
 	term.answer("command that deploys [kubectl apply -f deploy/]", "make deploy\n")

@@ -37,10 +37,11 @@ type Survey struct {
 // A Remark is one thing to know, with its cure where there is one.
 type Remark struct{ What, Cure string }
 
-// A Grant is what an account is to be allowed.
+// A Grant is what an account is to be allowed, by the objects in a file.
 type Grant struct {
 	Account string
 	Needs   []step.Need
+	File    string
 }
 
 // Look looks at the cluster's namespace. grants are what the accounts of a release need, and
@@ -163,6 +164,6 @@ func (s *Survey) lacks(ctx context.Context, cluster *kube.Cluster, grants []Gran
 		applied = false
 	}
 	if !applied {
-		s.Remarks[len(s.Remarks)-1].Cure = "kubectl apply the file of the RBAC"
+		s.Remarks[len(s.Remarks)-1].Cure = "kubectl apply -f " + grants[0].File
 	}
 }

@@ -88,7 +88,7 @@ func grants() []survey.Grant {
 	set.Needs("create,get", "snapshot.storage.k8s.io/volumesnapshots", "snapshot")
 	set.Needs("create", "pods/exec", "quiesce")
 	set.NeedsCluster("get", "persistentvolumes", "find the driver")
-	return []survey.Grant{{Account: "knowngood-release", Needs: set.Spec.Needs}}
+	return []survey.Grant{{Account: "knowngood-release", Needs: set.Spec.Needs, File: "rbac.yaml"}}
 }
 
 // said joins the remarks, each with its cure.
@@ -156,7 +156,7 @@ func TestWhatIsMissingIsSaidWithItsCure(t *testing.T) {
 			grant(c, func(a *authorizationv1.ResourceAttributes) bool {
 				return a.Verb == "get" && (a.Namespace == "shop") == (a.Resource != "persistentvolumes")
 			})
-		}, []string{"ServiceAccount knowngood-release may not yet: create volumesnapshots, create pods/exec", "kubectl apply"}, ", "},
+		}, []string{"ServiceAccount knowngood-release may not yet: create volumesnapshots, create pods/exec", "kubectl apply -f rbac.yaml"}, ", "},
 		{"nobody may ask", both, stored("db", "csi", "x", nil), func(c *fakecluster.Cluster) {
 			c.CoreFake.PrependReactor("create", "subjectaccessreviews", refuse)
 		}, []string{"whether the accounts of a release may do what it needs is not known: create subjectaccessreviews: forbidden"}, ", "},

@@ -121,11 +121,11 @@ func specOf(one Step) step.Spec {
 // grants are what the accounts of the RBAC are to be allowed.
 func grants(tekton bool) []survey.Grant {
 	if !tekton {
-		return []survey.Grant{{Account: scaffold.ReleaseAccount, Needs: specOf(&Release{}).Needs}}
+		return []survey.Grant{{Account: scaffold.ReleaseAccount, Needs: specOf(&Release{}).Needs, File: scaffold.RBAC}}
 	}
 	var all []survey.Grant
 	for _, spec := range tasks() {
-		all = append(all, survey.Grant{Account: scaffold.Account(spec), Needs: spec.Needs})
+		all = append(all, survey.Grant{Account: scaffold.Account(spec), Needs: spec.Needs, File: scaffold.RBAC})
 	}
 	return all
 }

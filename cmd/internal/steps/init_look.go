@@ -17,6 +17,7 @@ import (
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/git"
 	"github.com/knowngood/knowngood/pkg/kube"
+	"github.com/knowngood/knowngood/pkg/policy"
 	"github.com/knowngood/knowngood/pkg/report"
 	"github.com/knowngood/knowngood/pkg/scaffold"
 	"github.com/knowngood/knowngood/pkg/survey"
@@ -49,10 +50,12 @@ func (i *Init) look(ctx context.Context, run *Run) (seen scaffold.Seen, tekton b
 		answer, err = question(ctx, run, what, proposed)
 		return answer
 	}
-	app := settle("name of the application", i.place.app, cmp.Or(i.place.application(), strings.ToLower(filepath.Base(run.Dir))))
+	before := inputsBefore(run.Dir)
+	app := settle("name of the application", i.place.app,
+		cmp.Or(before["app"], i.place.application(), strings.ToLower(filepath.Base(run.Dir))))
 	seen = scaffold.Seen{
 		App: app, Version: "main", Scanners: repository.Scanners,
-		Namespace: settle("its namespace in the cluster", i.cluster.namespace, cmp.Or(namespace, namespaceOf(app))),
+		Namespace: settle("its namespace in the cluster", i.cluster.namespace, cmp.Or(before["namespace"], namespace, namespaceOf(app))),
 	}
 	if err == nil {
 		if err = kube.CheckNamespace(seen.Namespace); err != nil {
@@ -75,6 +78,20 @@ func (i *Init) look(ctx context.Context, run *Run) (seen scaffold.Seen, tekton b
 		seen.Version = run.Version
 	}
 	return seen, tekton, err
+}
+
+// inputsBefore are those of the configuration that is there, so that what was answered once is
+// proposed again. One that cannot be read proposes nothing; it is shown as a difference.
+func inputsBefore(dir string) map[string]string {
+	data, err := os.ReadFile(filepath.Join(dir, scaffold.Config))
+	if err != nil {
+		return nil
+	}
+	rules, err := policy.Parse(scaffold.Config, data)
+	if err != nil {
+		return nil
+	}
+	return rules.Inputs()
 }
 
 // origin returns the server of the remote and the branch that releases are made from, as far as

@@ -22,7 +22,7 @@ type writing struct {
 	run   *Run
 	force bool
 
-	fresh, same, differ, kept []scaffold.File
+	fresh, same, differ, kept, declined []scaffold.File
 	// have is what the files that differ say now.
 	have map[string][]byte
 }
@@ -90,7 +90,7 @@ func (w *writing) agree(ctx context.Context) error {
 	}
 	yes, err := agreed(ctx, w.run, "write them?", "yes")
 	if err == nil && !yes {
-		w.kept, w.fresh = append(w.kept, w.fresh...), nil
+		w.declined, w.fresh = w.fresh, nil
 	}
 	return err
 }
@@ -167,6 +167,7 @@ func (w *writing) tell() {
 	w.told("wrote", w.fresh)
 	w.told("left", w.same)
 	w.told("kept yours", w.kept)
+	w.told("did not write", w.declined)
 }
 
 func (w *writing) told(verb string, files []scaffold.File) {

@@ -25,6 +25,8 @@ type packs struct {
 	mu sync.Mutex
 	// allowed may refuse deletions; nil refuses none.
 	allowed func() error
+	// locks spares what is locked.
+	locks *locks
 	// list lists the bucket.
 	list func(ctx context.Context, prefix string) ([]bucket.Object, error)
 

@@ -109,6 +109,10 @@ func (s *saver) finish() error {
 	if err := errors.Join(s.held.held(), s.repository.unchanged(s.kopia), s.used.there(s.kopia, s.writer.BlobReader())); err != nil {
 		return err
 	}
+	tags, err := s.lockedTags()
+	if err != nil {
+		return err
+	}
 	now := s.repository.options.Now()
 	if !s.ended.IsZero() {
 		now = s.ended
@@ -117,7 +121,7 @@ func (s *saver) finish() error {
 		Source:      source(s.request.Label),
 		Description: "knowngood backup of " + s.request.Label.Volume,
 		StartTime:   fs.UTCTimestampFromTime(s.began), EndTime: fs.UTCTimestampFromTime(now),
-		RootEntry: root, Tags: s.tags(),
+		RootEntry: root, Tags: tags,
 	})
 	if err != nil {
 		return err

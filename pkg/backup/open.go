@@ -46,6 +46,8 @@ type Options struct {
 	Owner string
 	// Lease is how long others take this process for alive without a sign; 0 is DefaultLease.
 	Lease time.Duration
+	// Lock is asked of the bucket for all that is written; none with a zero time.
+	Lock Lock
 }
 
 // A Repository is an open repository of backups. Close it.
@@ -54,6 +56,7 @@ type Repository struct {
 	bucket  *bucket.Bucket
 	kopia   repo.DirectRepository
 	packs   *packs
+	locks   *locks
 	handle  string
 
 	mu    sync.Mutex
@@ -92,7 +95,11 @@ func (o Options) empty(err error) error {
 }
 
 func (r *Repository) connect(ctx context.Context) error {
-	base := &storage{bucket: r.bucket, handle: r.handle}
+	r.locks = &locks{bucket: r.bucket, wanted: r.options.Lock, now: r.options.Now}
+	if err := r.locks.ready(ctx); err != nil {
+		return err
+	}
+	base := &storage{bucket: r.bucket, handle: r.handle, locks: r.locks}
 	there, err := isSetUp(ctx, base)
 	if err != nil {
 		return err
@@ -105,7 +112,7 @@ func (r *Repository) connect(ctx context.Context) error {
 			return err
 		}
 	}
-	r.packs = &packs{Storage: retrying.NewWrapper(base), list: r.objects}
+	r.packs = &packs{Storage: retrying.NewWrapper(base), list: r.objects, locks: r.locks}
 	err = r.openKopia(ctx)
 	switch {
 	case errors.Is(err, repo.ErrInvalidPassword):

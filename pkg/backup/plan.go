@@ -97,11 +97,15 @@ func (r *Repository) plan(ctx context.Context, q Pruning, uses []Use) (Plan, err
 		return p, fault.Hint(fmt.Errorf("plan what is pruned: %w", err),
 			"nothing is given up while a backup cannot be read; see backup verify, and the bucket's own versions of its objects")
 	}
+	locked, err := r.lockedUntil(ctx)
+	if err != nil {
+		return p, fmt.Errorf("plan what is pruned: %w", err)
+	}
 	byID, copies := map[string]release.Backup{}, []Copy{}
 	for _, b := range all {
 		p.Known[b.ID] = true
 		if byID[b.ID] = b; q.Query.selects(b) {
-			copies = append(copies, copyOf(b, uses))
+			copies = append(copies, copyOf(b, uses, locked[b.ID]))
 		}
 	}
 	zone := q.Zone
@@ -120,7 +124,7 @@ func (r *Repository) plan(ctx context.Context, q Pruning, uses []Use) (Plan, err
 }
 
 // copyOf is a backup as the rules see it.
-func copyOf(b release.Backup, uses []Use) Copy {
+func copyOf(b release.Backup, uses []Use, locked time.Time) Copy {
 	c := Copy{ID: b.ID, Of: strings.Join([]string{b.App, b.Environment, b.Volume}, "\x00"), Taken: b.Taken, Part: !b.Whole()}
 	if b.Verified != nil {
 		c.Proved, c.Refuted = b.Verified.Proved, !b.Verified.Proved
@@ -128,6 +132,9 @@ func copyOf(b release.Backup, uses []Use) Copy {
 	var bound []string
 	if b.Hold != nil {
 		bound = append(bound, strings.TrimSuffix(fmt.Sprintf("on hold by %s: %s", b.Hold.Owner, b.Hold.Reason), ": "))
+	}
+	if !locked.IsZero() {
+		bound = append(bound, "locked until "+locked.UTC().Format("2006-01-02 15:04 UTC"))
 	}
 	for _, u := range uses {
 		if u.Backup == b.ID {

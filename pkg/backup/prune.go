@@ -68,7 +68,10 @@ func (r *Repository) prune(ctx context.Context, q Pruning, held *lease) (Pruned,
 		return did, err
 	}
 	did.Done = true
-	did.Upkeep, err = r.maintain(ctx, held)
+	if did.Upkeep, err = r.maintain(ctx, held); err != nil {
+		return did, err
+	}
+	did.Upkeep.Prolonged, err = r.prolong(ctx)
 	return did, err
 }
 
@@ -117,6 +120,9 @@ func (p *packs) DeleteBlob(ctx context.Context, id blob.ID) error {
 		if err := allowed(); err != nil {
 			return fmt.Errorf("delete %s: %w", id, err)
 		}
+	}
+	if spared, err := p.locks.spare(ctx, id); spared || err != nil {
+		return err
 	}
 	return p.Storage.DeleteBlob(ctx, id)
 }

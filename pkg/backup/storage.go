@@ -26,6 +26,8 @@ type storage struct {
 	bucket *bucket.Bucket
 	// handle is under which name kopia finds the storage again.
 	handle string
+	// locks locks what is written; nil locks nothing.
+	locks *locks
 }
 
 var _ blob.Storage = (*storage)(nil)
@@ -85,6 +87,9 @@ func (s *storage) put(ctx context.Context, id blob.ID, data blob.Bytes, isNew bo
 	}
 	reader := data.Reader()
 	defer reader.Close()
+	if s.locks.wants(id) {
+		return translate(s.bucket.PutLocked(ctx, string(id), reader, int64(data.Length()), contentType, s.locks.until()))
+	}
 	return translate(s.bucket.PutReader(ctx, string(id), reader, int64(data.Length()), contentType))
 }
 

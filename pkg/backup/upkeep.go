@@ -26,6 +26,10 @@ type Upkeep struct {
 	// FreedObjects and FreedBytes are gone from the bucket.
 	FreedObjects int64 `json:"freed_objects"`
 	FreedBytes   int64 `json:"freed_bytes"`
+	// LockedObjects were to be freed, and stay until their locks end; the locks of Prolonged
+	// objects last longer than before.
+	LockedObjects int64 `json:"locked_objects,omitempty"`
+	Prolonged     int64 `json:"prolonged_locks,omitempty"`
 	// UnusedBytes are no longer needed by any backup, and are freed by later prunes.
 	UnusedBytes int64 `json:"unused_bytes"`
 }
@@ -83,7 +87,7 @@ func (l located) ConfigFilename() string { return l.file }
 
 // kept reads what maintenance says of itself.
 func (r *Repository) kept(ctx context.Context, began time.Time) (Upkeep, error) {
-	did := Upkeep{Ran: true}
+	did := Upkeep{Ran: true, LockedObjects: r.locks.spared.Swap(0)}
 	schedule, err := maintenance.GetSchedule(ctx, r.kopia)
 	if err != nil {
 		return did, fmt.Errorf("read what maintenance did: %w", err)

@@ -35,7 +35,7 @@ type Orphan struct {
 }
 
 // An Upkeep is what maintenance freed, and what waits for a later one.
-type Upkeep struct{ Objects, Freed, Unused int64 }
+type Upkeep struct{ Objects, Freed, Unused, Locked, Prolonged int64 }
 
 // PrunePlan returns a plan of what is pruned as text for a terminal: all that goes, and all that
 // stays, with the reason of each.
@@ -82,6 +82,12 @@ func (p *page) prunedLines(told Pruning, gone, kept int) {
 	case told.Postponed != "":
 		p.field("! maintenance", "waits until nobody else is at work: "+Clean(oneLine(told.Postponed)))
 	case told.Upkeep != nil:
+		if n := told.Upkeep.Locked; n > 0 {
+			p.field("  locked", count(int(n), "object")+" that nobody needs stay until their locks end")
+		}
+		if n := told.Upkeep.Prolonged; n > 0 {
+			p.field("  locks", count(int(n), "object")+" are locked for longer than before")
+		}
 		p.field("  freed", fmt.Sprintf("%s in %s; %s no longer needed, freed by later prunes, with one a day about the third day after",
 			someBytes(told.Upkeep.Freed), count(int(told.Upkeep.Objects), "object"), someBytes(told.Upkeep.Unused)))
 	}

@@ -25,6 +25,7 @@ type BackupSave struct {
 	folder  string
 	volume  string
 	timeout time.Duration
+	locking locking
 }
 
 // Declare implements Step.
@@ -43,6 +44,7 @@ func (s *BackupSave) Declare(set *step.Set) {
 	s.vault.declareReach(set)
 	set.Text(&s.volume, "volume", "", "Name under which the folder is saved; empty uses its path. Saves of one name share what they have in common.")
 	set.Duration(&s.timeout, "timeout", backup.DefaultLimit, "How long the save may take; what was uploaded until then is used by the next one.")
+	s.locking.declare(set)
 	set.Output("backup", "Id of the backup.")
 	set.Output("stored-bytes", "How many bytes the backup added to the repository.")
 }
@@ -50,6 +52,10 @@ func (s *BackupSave) Declare(set *step.Set) {
 // Run implements Step.
 func (s *BackupSave) Run(ctx context.Context, run *Run) error {
 	if _, err := s.vault.key(ctx, run); err != nil {
+		return err
+	}
+	var err error
+	if s.vault.lock, err = s.locking.lock(); err != nil {
 		return err
 	}
 	return s.subject.record(ctx, run, "backup-save", func(ctx context.Context, e *release.Entry) error {

@@ -22,6 +22,7 @@ func (h *BackupHold) Declare(set *step.Set) {
 	set.Example = "knowngood backup hold 6f1d2c --app shop --repository s3://backups/shop --reason 'audit of 2026'"
 	set.Faces = []step.Face{step.CLI}
 	h.choice.declare(set)
+	h.choice.wanted.declareReach(set)
 	set.Text(&h.reason, "reason", "", "Why it is kept, for those who find it.")
 	set.Bool(&h.end, "end", false, "End the hold.")
 }

@@ -23,6 +23,7 @@ type Prune struct {
 	dryRun  bool
 	plan    string
 	timeout time.Duration
+	locking locking
 }
 
 // Declare implements Step.
@@ -42,6 +43,7 @@ func (p *Prune) Declare(set *step.Set) {
 	set.Example = "knowngood prune --app shop --repository s3://backups/shop\nknowngood prune --app shop --repository s3://backups/shop --dry-run=false --plan 3f2a9c0d11ee"
 	set.Faces = []step.Face{step.CLI}
 	p.wanted.declare(set)
+	p.wanted.declareReach(set)
 	set.Text(&p.catalog, "catalog", "",
 		"Where the records lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own.", step.Fact())
 	set.Int(&p.rules.Last, "keep-last", 7, "How many of the newest proved backups of a volume are kept.")
@@ -53,6 +55,7 @@ func (p *Prune) Declare(set *step.Set) {
 	set.Bool(&p.dryRun, "dry-run", true, "Show the plan and change nothing.")
 	set.Text(&p.plan, "plan", "", "Digest of the plan that may be carried out, as a dry run showed it; empty carries out the plan of the moment.")
 	set.Duration(&p.timeout, "timeout", 10*time.Minute, "How long to wait for another prune of the repository to end.")
+	p.locking.declare(set)
 	set.Output("plan", "Digest of the plan.")
 	set.Output("pruned", "How many backups the plan gives up, or gave up.")
 }
@@ -77,6 +80,9 @@ func (p *Prune) Run(ctx context.Context, run *Run) error {
 		return fault.Hint(fault.Usagef("time-zone %.80q: %w", p.zone, err), "give one as UTC or Europe/Berlin")
 	}
 	if err := p.rules.Check(); err != nil {
+		return err
+	}
+	if p.wanted.lock, err = p.locking.lock(); err != nil {
 		return err
 	}
 	repository, err := p.wanted.open(ctx, run)
@@ -118,7 +124,9 @@ func (p *Prune) tell(run *Run, did backup.Pruned) error {
 		told.Orphans = append(told.Orphans, report.Orphan{Kind: o.Kind, Name: o.Name, Goes: o.Goes})
 	}
 	if u := did.Upkeep; u.Ran {
-		told.Upkeep = &report.Upkeep{Objects: u.FreedObjects, Freed: u.FreedBytes, Unused: u.UnusedBytes}
+		told.Upkeep = &report.Upkeep{
+			Objects: u.FreedObjects - u.LockedObjects, Freed: u.FreedBytes, Unused: u.UnusedBytes, Locked: u.LockedObjects, Prolonged: u.Prolonged,
+		}
 	} else {
 		told.Postponed = u.Postponed
 	}

@@ -23,6 +23,8 @@ type vault struct {
 	secret   string
 	// from is the cluster whose Secret holds the key.
 	from *cluster
+	// lock is asked of the bucket for what is written.
+	lock backup.Lock
 	// known is the key once one of them gave it.
 	known step.Hidden
 }
@@ -62,7 +64,7 @@ func (v *vault) open(ctx context.Context, run *Run, app, environment string, set
 		return nil, err
 	}
 	return backup.Open(ctx, backup.Options{
-		Place: place, Password: key, App: app, Environment: environment, Now: run.Now, Log: run.Log, Setup: setup, AllowHTTP: v.allowHTTP,
+		Place: place, Password: key, App: app, Environment: environment, Now: run.Now, Log: run.Log, Setup: setup, AllowHTTP: v.allowHTTP, Lock: v.lock,
 	})
 }
 

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/manifest"
+	"github.com/kopia/kopia/snapshot"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/knowngood/knowngood/pkg/bucket"
+)
+
+// A Lock asks that what is written cannot be deleted for a time, not even by who has the
+// bucket's credentials.
+type Lock struct {
+	For time.Duration
+	// Strict locks nobody can lift before their time; others can be lifted by who may.
+	Strict bool
+}
+
+// locks are those of one repository.
+type locks struct {
+	bucket *bucket.Bucket
+	wanted Lock
+	now    func() time.Time
+	// spared counts objects that were not deleted because they are locked.
+	spared atomic.Int64
+}
+
+// lockable tells the objects that hold backups: packs and indexes. Others are written again
+// and again, and a lock would only keep what they were.
+func lockable(id blob.ID) bool {
+	switch id[0] {
+	case 'p', 'q', 'x', 'n':
+		return true
+	}
+	return false
+}
+
+// until is to when what is written now is locked.
+func (l *locks) until() bucket.Lock {
+	return bucket.Lock{Until: l.now().Add(l.wanted.For).UTC().Truncate(time.Second), Strict: l.wanted.Strict}
+}
+
+// wants tells whether an object is to be locked.
+func (l *locks) wants(id blob.ID) bool { return l != nil && l.wanted.For > 0 && lockable(id) }
+
+// spare tells whether an object has to stay because it is locked. Where a bucket keeps versions
+// its deletion would succeed, free nothing, and hide what the lock is to keep.
+func (l *locks) spare(ctx context.Context, id blob.ID) (bool, error) {
+	if l == nil || !lockable(id) {
+		return false, nil
+	}
+	lock, err := l.bucket.Locked(ctx, string(id))
+	if err != nil || !lock.Until.After(l.now()) {
+		return false, err
+	}
+	l.spared.Add(1)
+	return true, nil
+}
+
+// lockers is how many objects are looked at, or locked, at the same time.
+const lockers = 16
+
+// extend makes the locks of objects last as long as those of what is written now, unless they
+// last for at least the time given. It returns how many it made last longer.
+func (l *locks) extend(ctx context.Context, ids []blob.ID, least time.Duration) (int64, error) {
+	var extended atomic.Int64
+	until := l.until()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lockers)
+	for _, id := range ids {
+		group.Go(func() error {
+			lock, err := l.bucket.Locked(ctx, string(id))
+			if err != nil {
+				return fmt.Errorf("look at the lock of %s: %w", id, err)
+			}
+			if lock.Until.After(l.now().Add(least)) {
+				return nil
+			}
+			until := until
+			until.Strict = until.Strict || lock.Strict // one that is strict cannot be made less so
+			extended.Add(1)
+			return l.bucket.Lock(ctx, string(id), until)
+		})
+	}
+	err := group.Wait()
+	return extended.Load(), err
+}
+
+// tagLocked says until when all that a backup needs is locked.
+const tagLocked = "tag:locked"
+
+// lockedTags locks all that the backup counts on for as long as what was written for it, and
+// returns its tags, which say until when.
+func (s *saver) lockedTags() (map[string]string, error) {
+	tags, l := s.tags(), s.repository.locks
+	if l.wanted.For == 0 {
+		return tags, nil
+	}
+	until := s.began.Add(l.wanted.For).UTC().Truncate(time.Second)
+	if !s.ended.IsZero() { // a copy of a backup that was taken before
+		until = l.until().Until
+	}
+	var ids []blob.ID
+	for id := range s.used {
+		if id != "" {
+			ids = append(ids, id)
+		}
+	}
+	if _, err := l.extend(s.kopia, ids, until.Sub(l.now())-time.Second); err != nil {
+		return nil, err
+	}
+	tags[tagLocked] = until.Format(time.RFC3339)
+	return tags, nil
+}
+
+// lockedUntil returns until when each backup is locked that is.
+func (r *Repository) lockedUntil(ctx context.Context) (map[string]time.Time, error) {
+	notes, err := r.kopia.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: snapshot.ManifestType})
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]time.Time{}
+	for _, note := range notes {
+		text := note.Labels[tagLocked]
+		if text == "" {
+			continue
+		}
+		until, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return nil, fmt.Errorf("until when backup %s is locked: %w", note.ID, err)
+		}
+		if until.After(r.options.Now()) {
+			found[string(note.ID)] = until
+		}
+	}
+	return found, nil
+}
+
+// prolong makes the locks of all packs and indexes last, where locks are wanted and less than
+// half of their time is left.
+func (r *Repository) prolong(ctx context.Context) (int64, error) {
+	if r.locks.wanted.For == 0 {
+		return 0, nil
+	}
+	var ids []blob.ID
+	for _, prefix := range []string{"p", "q", "x", "n"} {
+		objects, err := r.objects(ctx, prefix)
+		if err != nil {
+			return 0, err
+		}
+		for _, object := range objects {
+			ids = append(ids, blob.ID(object.Key))
+		}
+	}
+	n, err := r.locks.extend(ctx, ids, r.locks.wanted.For/2)
+	if err != nil {
+		return n, fmt.Errorf("make the locks last: %w", err)
+	}
+	return n, nil
+}
+
+// ready refuses locks that the bucket does not keep.
+func (l *locks) ready(ctx context.Context) error {
+	if l.wanted.For == 0 {
+		return nil
+	}
+	return l.bucket.KeepsLocks(ctx)
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"github.com/kopia/kopia/repo/blob"
+
+	"github.com/knowngood/knowngood/pkg/bucket"
+	"github.com/knowngood/knowngood/pkg/fault"
+)
+
+func lockOptions(t *testing.T, place string) Options {
+	t.Helper()
+	return Options{
+		Place: place, Password: "a key that only the tests know", App: "shop", Environment: "none", Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Setup: true, AllowHTTP: true, Lock: Lock{For: time.Hour},
+	}
+}
+
+func TestLocksOnMinIO(t *testing.T) {
+	program := serverProgram(t, minio)
+	address := freeAddress(t)
+	serve(t, address, []string{"MINIO_ROOT_USER=tester", "MINIO_ROOT_PASSWORD=tester-secret", "MINIO_BROWSER=off", "MINIO_UPDATE=off", "HOME=" + t.TempDir()},
+		program, "server", "--quiet", "--address", address, t.TempDir())
+	ready(t, "http://"+address+"/minio/health/ready")
+	locksHold(t, address)
+}
+
+func TestLocksOnVersityGW(t *testing.T) {
+	program := serverProgram(t, versitygw)
+	address := freeAddress(t)
+	versions := t.TempDir()
+	serve(t, address, []string{"ROOT_ACCESS_KEY=tester", "ROOT_SECRET_KEY=tester-secret"},
+		program, "--port", address, "posix", "--versioning-dir", versions, t.TempDir())
+	locksHold(t, address)
+}
+
+// locksHold makes a bucket with object lock on a server, and proves that a locked backup is not
+// pruned, that nothing of it can be deleted, and that a prune lengthens its locks.
+func locksHold(t *testing.T, address string) {
+	t.Helper()
+	t.Setenv("AWS_ACCESS_KEY_ID", "tester")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "tester-secret")
+	place := "s3://locked/team?region=us-east-1&use_path_style=true&endpoint=" + url.QueryEscape("http://"+address)
+	opened, err := bucket.Open(t.Context(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	var client *s3.Client
+	name, locked := "locked", true
+	if !opened.As(&client) {
+		t.Fatal("no client")
+	}
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name, ObjectLockEnabledForBucket: &locked}); err != nil {
+		t.Fatal(err)
+	}
+	o := lockOptions(t, place)
+	r, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close(t.Context())
+	source := t.TempDir()
+	if err := os.WriteFile(filepath.Join(source, "a"), []byte(strings.Repeat("content ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var made []string
+	for range 2 {
+		b, err := r.Save(t.Context(), Request{Folder: source, Label: Label{App: "shop", Environment: "none", Volume: "data"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Verify(t.Context(), Proof{ID: b.ID, Scratch: t.TempDir()}); err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, b.ID)
+	}
+	allLocked(t, r, client, time.Now().Add(50*time.Minute))
+	plan, err := r.Plan(t.Context(), Pruning{Rules: Rules{Last: 1}})
+	if err != nil || len(plan.Gone()) != 0 {
+		t.Fatalf("%v: the plan gives locked backups up: %+v", err, plan.Gone())
+	}
+	for _, f := range plan.Fates {
+		if f.ID == made[0] && !strings.Contains(f.Why, "locked until") {
+			t.Errorf("%+v", f)
+		}
+	}
+	o.Lock.For = 5 * time.Hour
+	again, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close(t.Context())
+	did, err := again.Prune(t.Context(), Pruning{Rules: Rules{Last: 1}})
+	if err != nil || did.Upkeep.Prolonged == 0 {
+		t.Fatalf("%v: %+v", err, did.Upkeep)
+	}
+	allLocked(t, again, client, time.Now().Add(4*time.Hour))
+}
+
+// allLocked proves that each pack is locked until a time, that our own deletion spares it, and
+// that the server refuses to delete the version that is locked.
+func allLocked(t *testing.T, r *Repository, client *s3.Client, until time.Time) {
+	t.Helper()
+	objects, err := r.objects(t.Context(), "p")
+	if err != nil || len(objects) == 0 {
+		t.Fatal(err, "no packs")
+	}
+	for _, object := range objects {
+		name, key := "locked", "team/"+object.Key
+		lock, err := r.bucket.Locked(t.Context(), object.Key)
+		if err != nil || lock.Until.Before(until) {
+			t.Errorf("%s: %v, locked until %v", object.Key, err, lock.Until)
+		}
+		if err := r.packs.DeleteBlob(t.Context(), blob.ID(object.Key)); err != nil {
+			t.Error(err)
+		}
+		head, err := client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &name, Key: &key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &name, Key: &key, VersionId: head.VersionId}); err == nil {
+			t.Errorf("%s: the server deletes a locked version", object.Key)
+		}
+	}
+	if err := r.packs.DeleteBlob(t.Context(), "pabsent"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A bucket that keeps no locks is told before anything is written.
+func TestABucketWithoutLocks(t *testing.T) {
+	t.Parallel()
+	store := s3mem.New()
+	if err := store.CreateBucket("backups"); err != nil {
+		t.Fatal(err)
+	}
+	inner := gofakes3.New(store, gofakes3.WithLogger(gofakes3.DiscardLog())).Server()
+	writes := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Query().Has("object-lock"):
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(`<Error><Code>ObjectLockConfigurationNotFoundError</Code></Error>`))
+			return
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			writes++
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	for _, place := range []string{
+		t.TempDir(),
+		"s3://backups/team?region=us-east-1&use_path_style=true&anonymous=true&endpoint=" + url.QueryEscape(server.URL),
+	} {
+		_, err := Open(t.Context(), lockOptions(t, place))
+		if !errors.Is(err, bucket.ErrNoLocks) || fault.StatusOf(err) != fault.Usage || len(fault.Hints(err)) == 0 {
+			t.Errorf("%s: %v", place, err)
+		}
+	}
+	if writes != 0 {
+		t.Errorf("%d writes", writes)
+	}
+}

@@ -166,6 +166,7 @@ func (r *run) index() {
 		component.notifications.index()
 		component.taxa.index()
 	}
+	r.ruleNames, r.noticeNames = names{}, names{}
 	secrets := secretTool(r.driver.name)
 	for c := -1; c < len(r.extensions); c++ {
 		component := r.component(c)
@@ -181,6 +182,8 @@ func (r *run) index() {
 			d.isSecret = secrets || secretWord(d.shown) || d.secret || secretWord(d.name)
 		}
 		component.index()
+		r.ruleNames.add(&component.shelf)
+		r.noticeNames.add(&component.notifications)
 	}
 }
 
@@ -204,15 +207,40 @@ type match struct {
 // driver, else wherever the id stands. An id wins over an index that says otherwise, because
 // tools get indexes wrong. Where no rule has the id, the one at the index is a guess.
 func (r *run) lookup(ref reference) match {
-	return r.search(ref, func(c *component) *shelf { return &c.shelf })
+	return r.search(ref, r.ruleNames, func(c *component) *shelf { return &c.shelf })
 }
 
 // notice finds the descriptor of a notification in the same way.
 func (r *run) notice(ref reference) match {
-	return r.search(ref, func(c *component) *shelf { return &c.notifications })
+	return r.search(ref, r.noticeNames, func(c *component) *shelf { return &c.notifications })
 }
 
-func (r *run) search(ref reference, sort func(*component) *shelf) match {
+// names are the ids and guids that some component of a run has: a tool may have a thousand
+// components, which are not all to be asked for what none of them knows.
+type names map[string]bool
+
+func (n names) add(s *shelf) {
+	for id := range s.byID {
+		n[id] = true
+	}
+	for guid := range s.byGUID {
+		n[guid] = true
+	}
+}
+
+// hold tells whether shelf.find may find the reference on any shelf.
+func (n names) hold(ref reference) bool {
+	id := ref.id
+	for tried := 0; id != "" && tried < maxParents; tried++ {
+		if n[id] {
+			return true
+		}
+		id = parent(id)
+	}
+	return ref.guid != "" && n[strings.ToLower(ref.guid)]
+}
+
+func (r *run) search(ref reference, known names, sort func(*component) *shelf) match {
 	home := r.home(ref.component)
 	if d := sort(home).find(ref); d != nil {
 		return match{rule: d, home: home}
@@ -221,7 +249,11 @@ func (r *run) search(ref reference, sort func(*component) *shelf) match {
 		return match{home: home}
 	}
 	loose := reference{id: ref.id, guid: ref.guid, index: -1}
-	for c := -1; c < len(r.extensions); c++ {
+	last := len(r.extensions)
+	if !known.hold(loose) {
+		last = -1
+	}
+	for c := -1; c < last; c++ {
 		if other := r.component(c); other != home {
 			if d := sort(other).find(loose); d != nil {
 				return match{rule: d, home: other}

@@ -37,6 +37,8 @@ type run struct {
 	paths       map[place]string
 	kinds       map[kindKey]string
 	said, masks map[string]string
+	ruleNames   names // once indexed
+	noticeNames names
 	notes       notes
 
 	at int // of the scan among the document's

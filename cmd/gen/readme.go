@@ -77,11 +77,18 @@ func kind(in step.Input) string {
 }
 
 func writeNeeds(b *strings.Builder, spec step.Spec) {
-	if len(spec.Needs) == 0 {
+	if len(spec.Needs)+len(spec.Extras) == 0 {
 		return
 	}
 	b.WriteString("\n| in the cluster | verbs | why |\n|---|---|---|\n")
-	for _, need := range spec.Needs {
+	writeNeed(b, spec.Needs, "")
+	for _, extra := range spec.Extras {
+		writeNeed(b, extra.Needs, ", where "+extra.When)
+	}
+}
+
+func writeNeed(b *strings.Builder, needs []step.Need, where string) {
+	for _, need := range needs {
 		name := strings.Join(need.Resources, ", ")
 		if need.Group != "" {
 			name += "." + need.Group
@@ -89,7 +96,7 @@ func writeNeeds(b *strings.Builder, spec step.Spec) {
 		if need.Cluster {
 			name += " (cluster-wide)"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, strings.Join(need.Verbs, ", "), cell(need.Why))
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, strings.Join(need.Verbs, ", "), cell(need.Why+where))
 	}
 }
 

@@ -44,6 +44,16 @@ func tektonFiles(spec step.Spec, all []step.Spec) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, extra := range spec.Extras {
+		more, err := sheets("tekton/task/"+name+"/"+extra.Name+"/", []sheet{{"rbac.yaml", func() (string, error) {
+			rbac, err := tektonrender.ExtraRBAC(spec, extra)
+			return tektonrender.File(rbac...), err
+		}}})
+		if err != nil {
+			return nil, err
+		}
+		task = append(task, more...)
+	}
 	twin, err := sheets("tekton/stepaction/"+name+"/", []sheet{
 		{name + ".yaml", yamlOf(func() (string, error) { return tektonrender.StepAction(spec, config) })},
 		{"README.md", func() (string, error) { return tektonrender.StepActionReadme(spec, config), nil }},

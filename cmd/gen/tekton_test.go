@@ -176,20 +176,30 @@ func TestRolesAreWhatStepsDeclare(t *testing.T) {
 		if !spec.Has(step.Tekton) {
 			continue
 		}
-		var want []string
-		for _, need := range spec.Needs {
-			for _, verb := range need.Verbs {
-				for _, resource := range need.Resources {
-					want = append(want, fmt.Sprintf("%v %s %s/%s", need.Cluster, verb, need.Group, resource))
-				}
+		folder := filepath.Join(root, "tekton/task", "knowngood-"+spec.ID())
+		roles := map[string][]step.Need{"rbac.yaml": spec.Needs}
+		for _, extra := range spec.Extras {
+			roles[extra.Name+"/rbac.yaml"] = extra.Needs
+		}
+		for name, needs := range roles {
+			if diff := cmp.Diff(declared(needs), granted(t, filepath.Join(folder, name))); diff != "" {
+				t.Errorf("%s, %s (-declared +granted):\n%s", spec.Name, name, diff)
 			}
 		}
-		got := granted(t, filepath.Join(root, "tekton/task", "knowngood-"+spec.ID(), "rbac.yaml"))
-		slices.Sort(want)
-		if diff := cmp.Diff(slices.Compact(want), got); diff != "" {
-			t.Errorf("%s (-declared +granted):\n%s", spec.Name, diff)
+	}
+}
+
+func declared(needs []step.Need) []string {
+	var all []string
+	for _, need := range needs {
+		for _, verb := range need.Verbs {
+			for _, resource := range need.Resources {
+				all = append(all, fmt.Sprintf("%v %s %s/%s", need.Cluster, verb, need.Group, resource))
+			}
 		}
 	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func granted(t *testing.T, path string) []string {

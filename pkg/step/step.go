@@ -111,7 +111,16 @@ type Spec struct {
 	Inputs      []Input
 	Outputs     []Output
 	Needs       []Need
+	Extras      []Extra
 	Permissions []Permission
+}
+
+// An Extra is what a step needs beyond its Needs where something is asked of it that not everybody
+// asks, and which is therefore granted apart.
+type Extra struct {
+	Name  string // one word, of which files and roles are named
+	When  string // e.g. "the policy wants backups"
+	Needs []Need
 }
 
 // ID returns the name with dashes, as files, results and records bear it.
@@ -231,6 +240,15 @@ func (s *Set) Needs(verbs, resource, why string) { s.need(verbs, resource, why, 
 
 // NeedsCluster is Needs for resources that do not live in a namespace.
 func (s *Set) NeedsCluster(verbs, resource, why string) { s.need(verbs, resource, why, true) }
+
+// Extra takes the needs that declare declares as needs of that name alone.
+func (s *Set) Extra(name, when string, declare func()) {
+	always := s.Spec.Needs
+	s.Spec.Needs = nil
+	declare()
+	s.Extras = append(s.Extras, Extra{name, when, s.Spec.Needs})
+	s.Spec.Needs = always
+}
 
 func (s *Set) need(verbs, resource, why string, cluster bool) {
 	group, name, found := strings.Cut(resource, "/")

@@ -165,7 +165,14 @@ func TestNeeds(t *testing.T) {
 	var set step.Set
 	set.Needs("create,get", "snapshot.storage.k8s.io/volumesnapshots", "take them")
 	set.Needs("create", "pods/exec", "run hooks")
+	set.Extra("backup", "asked", func() { set.Needs("create", "batch/jobs", "save") })
 	set.NeedsCluster("list", "namespaces", "find them")
+	extra := []step.Extra{{Name: "backup", When: "asked", Needs: []step.Need{
+		{Group: "batch", Resources: []string{"jobs"}, Verbs: []string{"create"}, Why: "save"},
+	}}}
+	if diff := cmp.Diff(extra, set.Extras); diff != "" {
+		t.Errorf("extras (-want +got):\n%s", diff)
+	}
 	want := []step.Need{
 		{Group: "snapshot.storage.k8s.io", Resources: []string{"volumesnapshots"}, Verbs: []string{"create", "get"}, Why: "take them"},
 		{Resources: []string{"pods/exec"}, Verbs: []string{"create"}, Why: "run hooks"},

@@ -81,9 +81,14 @@ func (j Job) meta(namespace, name string) metav1.ObjectMeta {
 	}
 }
 
+// skipped is the annotation by which a claim is left out of snapshots (package snapshot): the
+// claims of a run that was killed are mounted still when the next one looks.
+const skipped = "knowngood.dev/snapshot"
+
 // claim is a temporary claim as it is created, owned by the Job.
 func (j Job) claim(of *corev1.PersistentVolumeClaim, owner *batchv1.Job) *corev1.PersistentVolumeClaim {
 	meta := j.meta(owner.Namespace, of.Name)
+	meta.Annotations[skipped] = "skip"
 	meta.OwnerReferences = []metav1.OwnerReference{{
 		APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job", Name: owner.Name, UID: owner.UID,
 	}}

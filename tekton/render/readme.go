@@ -73,8 +73,16 @@ func (r *readme) permissions(spec step.Spec) {
 		r.add("\n## Permissions\n\nNone in the cluster: the ServiceAccount `", Name(spec), "` has no rules.\n")
 		return
 	}
-	r.table("Permissions of the ServiceAccount "+code(Name(spec)), "resource", "verbs", "why")
-	for _, need := range spec.Needs {
+	r.needs("Permissions of the ServiceAccount "+code(Name(spec)), spec.Needs)
+	for _, extra := range spec.Extras {
+		r.needs("Besides, where "+extra.When, extra.Needs)
+		r.add("\nGiven by [", extra.Name, "/rbac.yaml](", extra.Name, "/rbac.yaml), applied as the other files are.\n")
+	}
+}
+
+func (r *readme) needs(title string, needs []step.Need) {
+	r.table(title, "resource", "verbs", "why")
+	for _, need := range needs {
 		name := strings.Join(need.Resources, ", ")
 		if need.Group != "" {
 			name += "." + need.Group

@@ -141,7 +141,7 @@ func number(t *testing.T, text string) int {
 // nothingLeft waits until no Job and no claim but the shop's own is there.
 func (k keeper) nothingLeft() {
 	k.t.Helper()
-	k.kubernetes("wait", "--for=delete", "job,persistentvolumeclaim", "--selector", work.LabelJob, "--timeout=180s")
+	k.kubernetes("wait", "--for=delete", "job,persistentvolumeclaim", "--selector", work.LabelJob, "--timeout=360s")
 	for _, kind := range []string{"jobs", "persistentvolumeclaims", "pods"} {
 		if left := k.kubernetes("get", kind, "--selector", work.LabelJob, "-o", "name"); left != "" {
 			k.t.Errorf("left: %s", left)

@@ -53,12 +53,14 @@ func (p *protecting) declare(set *step.Set) {
 	set.Text(&p.checkUser, "verify-user", "", "Number of the user as whom verify-command runs, as UID or UID:GID; empty is the image's own.")
 	set.Output("backups", "Ids of the backups in the repository, separated by commas.")
 
-	const where = ", where the policy wants backups"
-	set.Needs("create,get,list,watch,delete", "batch/jobs", "run the backup's Job, and take it away"+where)
-	set.Needs("get,watch", "pods", "await the Job's pod"+where)
-	set.Needs("get", "pods/log", "tell the Job's progress"+where)
-	set.Needs("create,get,watch", "persistentvolumeclaims", "make a temporary claim of each snapshot"+where)
-	set.NeedsCluster("get", "storage.k8s.io/storageclasses", "know that temporary claims take their volumes with them"+where)
+	// Whoever may make Jobs can read every Secret of the namespace through them.
+	set.Extra("backup", "the policy wants backups", func() {
+		set.Needs("create,get,list,watch,delete", "batch/jobs", "run the backup's Job, and take it away")
+		set.Needs("get,watch", "pods", "await the Job's pod")
+		set.Needs("get", "pods/log", "tell the Job's progress")
+		set.Needs("create,get,watch", "persistentvolumeclaims", "make a temporary claim of each snapshot")
+		set.NeedsCluster("get", "storage.k8s.io/storageclasses", "know that temporary claims take their volumes with them")
+	})
 }
 
 // beyond tells whether a decision wants more kept than snapshots.

@@ -13,10 +13,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/snapshot"
 	"github.com/knowngood/knowngood/pkg/step"
 	"github.com/knowngood/knowngood/pkg/work"
 	"github.com/knowngood/knowngood/test/fakecluster"
@@ -106,6 +108,15 @@ func TestSnapshotSavesWhatItTookAndProvesIt(t *testing.T) {
 	made := record.Entries[1].Copies.Backups[0]
 	if made.Volume != "data" || made.Files != 1 || made.Bytes != 9 || made.ID != h.outputs["backups"] {
 		t.Errorf("backup %+v, outputs %v", made, h.outputs)
+	}
+	for _, action := range c.CoreFake.Actions() {
+		create, ok := action.(clienttesting.CreateActionImpl)
+		if !ok {
+			continue
+		}
+		if claim, ok := create.GetObject().(*corev1.PersistentVolumeClaim); ok && claim.Annotations[snapshot.AnnotationSkip] != "skip" {
+			t.Errorf("the next run would snapshot the temporary claim %s", claim.Name)
+		}
 	}
 	proof := record.Entries[2].Copies.Backups[0].Verified
 	if proof == nil || !proof.Proved || proof.Bytes != 9 || proof.Check != "verify-command in db:1" || record.Entries[2].Step != "backup-verify" {

@@ -288,12 +288,12 @@ gitea() {
 # SOAK names the parts, and KNOWNGOOD_SOAK is how many releases and restores are killed.
 soak() {
   needs_root soak
-  : "${SOAK:=contract product reader policy fuzz catalog releases restores backups benchmarks}" "${KNOWNGOOD_SOAK:=100}"
+  : "${SOAK:=contract product reader policy fuzz catalog releases restores backups compare benchmarks}" "${KNOWNGOOD_SOAK:=100}"
   export KNOWNGOOD_SOAK
   for part in $SOAK; do
     case $part in
-      contract | product | reader | policy | fuzz | catalog | releases | restores | backups | benchmarks) ;;
-      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, policy, fuzz, catalog, releases, restores, backups and benchmarks" >&2; exit 2 ;;
+      contract | product | reader | policy | fuzz | catalog | releases | restores | backups | compare | benchmarks) ;;
+      *) echo "knowngood: SOAK=$part: want some of contract, product, reader, policy, fuzz, catalog, releases, restores, backups, compare and benchmarks" >&2; exit 2 ;;
     esac
   done
   for part in $SOAK; do
@@ -396,6 +396,15 @@ soak_backups() {
   azurite
   [ -z "$taken" ] || export KNOWNGOOD_TEST_AZURITE="$taken"
   soaked "the storage on real servers" -run 'Storage' ./pkg/backup
+}
+
+# soak_compare measures saves and restores beside those of other programs. KNOWNGOOD_COMPARE is how
+# many MB its mixed tree has; the whole needs 25 GB of disk.
+soak_compare() {
+  program kopia kopia; export KNOWNGOOD_TEST_KOPIA="$built"
+  program restic restic; export KNOWNGOOD_TEST_RESTIC="$built"
+  export KNOWNGOOD_COMPARE="${KNOWNGOOD_COMPARE:-2000}"
+  soaked "kopia, restic and tar beside it, $KNOWNGOOD_COMPARE MB" ./test/backups
 }
 
 soak_benchmarks() {

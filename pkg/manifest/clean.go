@@ -75,22 +75,23 @@ func ofTheCluster(annotation string) bool {
 		"kubectl.kubernetes.io/", "deployment.kubernetes.io/", "pv.kubernetes.io/", "volume.kubernetes.io/", "volume.beta.kubernetes.io/",
 		"control-plane.alpha.kubernetes.io/", "endpoints.kubernetes.io/", "kapp.k14s.io/original", "objectset.rio.cattle.io/applied", "knowngood.dev/",
 	} {
-		if strings.HasPrefix(annotation, prefix) && !hooks[annotation] {
+		if strings.HasPrefix(annotation, prefix) && !hook(annotation) {
 			return true
 		}
 	}
 	return false
 }
 
-// hooks are annotations of our own that belong to the application.
-var hooks = map[string]bool{
-	"knowngood.dev/hold": true, "knowngood.dev/hold-timeout": true, "knowngood.dev/hooks": true, "knowngood.dev/snapshot": true,
-	"knowngood.dev/tls-port": true, "knowngood.dev/reload": true,
+// hook tells the annotations of our own that belong to the application.
+func hook(annotation string) bool {
+	return slices.Contains([]string{
+		"knowngood.dev/hold", "knowngood.dev/hold-timeout", "knowngood.dev/hooks", "knowngood.dev/snapshot", "knowngood.dev/tls-port", "knowngood.dev/reload",
+	}, annotation)
 }
 
-// named are members whose keys are names of their owner's choice.
-var named = map[string]bool{
-	"annotations": true, "data": true, "parameters": true, "options": true, "volumeAttributes": true, "attributes": true,
+// named tells the members whose keys are names of their owner's choice.
+func named(member string) bool {
+	return slices.Contains([]string{"annotations", "data", "parameters", "options", "volumeAttributes", "attributes"}, member)
 }
 
 // A scrub withholds what looks like a secret in one object.
@@ -109,7 +110,7 @@ func (s *scrub) hold(path []string) string {
 func (s *scrub) object(o object) {
 	for _, key := range slices.Sorted(maps.Keys(o)) {
 		if key != "apiVersion" && key != "kind" {
-			o[key] = s.value([]string{key}, o[key], named[key])
+			o[key] = s.value([]string{key}, o[key], named(key))
 		}
 	}
 }
@@ -140,7 +141,7 @@ func (s *scrub) member(path []string, o object, free bool) {
 				o[key] = s.hold(append(slices.Clone(path), name))
 			}
 		default:
-			o[key] = s.value(at, o[key], free || named[key])
+			o[key] = s.value(at, o[key], free || named(key))
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (s story) wayBack(most int) []block {
 		}
 	}
 	if ready > 0 {
-		b.close += wayBackWords(namespace, s.record.Commit) + "\n\n"
+		b.close += wayBackWords(namespace, s.record.Subject) + "\n\n"
 	}
 	remarks := section("", rankSnapshots, most, "remark")
 	for _, note := range e.Protection.Notes {
@@ -68,14 +68,27 @@ func snapshotRow(t release.Snapshot, namespace string) string {
 		code(claim, pathLength), name, how, together(moment(t.Cut)), together(size(t.RestoreBytes)))
 }
 
-func wayBackWords(namespace string, commit release.Commit) string {
+func wayBackWords(namespace string, about release.Subject) string {
 	text := "Each is a VolumeSnapshot in namespace " + code(namespace, 63) +
 		". A new claim whose `dataSource` names it holds the data as of that time."
-	if nameForm.MatchString(namespace) && nameForm.MatchString(commit.Label()) {
-		text += fmt.Sprintf("\n\n```sh\nkubectl --namespace %s get volumesnapshots --selector %s=%s\n```",
-			namespace, release.LabelCommit, commit.Label())
+	commands := []string{goBack(namespace, about)}
+	if nameForm.MatchString(namespace) && nameForm.MatchString(about.Commit.Label()) {
+		commands = append(commands, fmt.Sprintf("kubectl --namespace %s get volumesnapshots --selector %s=%s", namespace, release.LabelCommit, about.Commit.Label()))
 	}
-	return text
+	return text + "\n\n```sh\n" + strings.Join(commands, "\n") + "\n```"
+}
+
+// goBack is the command that shows how the data of a run is put back. A name that cannot be put
+// on a line of a shell as it is stands there as a word to fill in.
+func goBack(namespace string, about release.Subject) string {
+	word := func(name, blank string) string {
+		if plainWord.MatchString(name) {
+			return name
+		}
+		return blank
+	}
+	return fmt.Sprintf("knowngood restore --app %s --environment %s --namespace %s --run %s --dry-run",
+		word(about.App, "APP"), word(about.Environment, "ENVIRONMENT"), word(namespace, "NAMESPACE"), word(about.Run, "RUN"))
 }
 
 // manifests are claims that restore the snapshots, ready to be applied under a new name.

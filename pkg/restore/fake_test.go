@@ -107,6 +107,7 @@ func (f *fakeWorld) see(watcher watch.Interface, stop <-chan struct{}) {
 const lag = 10 * time.Millisecond
 
 func (f *fakeWorld) control(t *testing.T, stop <-chan struct{}) {
+	t.Helper()
 	for {
 		select {
 		case <-f.wake:
@@ -161,6 +162,7 @@ func (f *fakeWorld) pods(t *testing.T) []corev1.Pod {
 
 // lost is what becomes of the volume of a claim that was deleted.
 func (f *fakeWorld) lost(t *testing.T, claim *corev1.PersistentVolumeClaim) {
+	t.Helper()
 	for _, pod := range f.pods(t) {
 		for _, v := range pod.Spec.Volumes {
 			if v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim.Name {
@@ -178,6 +180,7 @@ func (f *fakeWorld) lost(t *testing.T, claim *corev1.PersistentVolumeClaim) {
 
 // reconcile brings volumes, claims and pods to where their controllers would.
 func (f *fakeWorld) reconcile(t *testing.T) {
+	t.Helper()
 	for _, volume := range f.volumes(t) {
 		if volume.Status.Phase == corev1.VolumeReleased && volume.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete {
 			delete(f.data, volume.Name)
@@ -198,6 +201,7 @@ func (f *fakeWorld) reconcile(t *testing.T) {
 }
 
 func (f *fakeWorld) bind(t *testing.T, claim *corev1.PersistentVolumeClaim) {
+	t.Helper()
 	reference := &corev1.ObjectReference{Kind: "PersistentVolumeClaim", Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID}
 	if claim.Spec.VolumeName == "" {
 		if claim.Spec.StorageClassName != nil && *claim.Spec.StorageClassName == "later" && !f.wanted(t, claim.Name) {
@@ -237,6 +241,7 @@ func (f *fakeWorld) bind(t *testing.T, claim *corev1.PersistentVolumeClaim) {
 
 // wanted tells whether a pod mounts the claim.
 func (f *fakeWorld) wanted(t *testing.T, claim string) bool {
+	t.Helper()
 	for _, pod := range f.pods(t) {
 		for _, v := range pod.Spec.Volumes {
 			if v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim {
@@ -249,6 +254,7 @@ func (f *fakeWorld) wanted(t *testing.T, claim string) bool {
 
 // scale makes and deletes the pods of a StatefulSet, and missing claims of its template.
 func (f *fakeWorld) scale(t *testing.T, set *appsv1.StatefulSet) {
+	t.Helper()
 	name, want := set.Name+"-0", *set.Spec.Replicas
 	_, err := f.core.Get(podsKind, f.Namespace, name)
 	there := err == nil
@@ -284,6 +290,7 @@ func (f *fakeWorld) scale(t *testing.T, set *appsv1.StatefulSet) {
 
 // deploy makes and deletes the pod of a Deployment.
 func (f *fakeWorld) deploy(t *testing.T, d *appsv1.Deployment) {
+	t.Helper()
 	name := d.Name + "-pod"
 	_, err := f.core.Get(podsKind, f.Namespace, name)
 	there, ready := err == nil, int32(0)
@@ -332,6 +339,7 @@ func (f *fakeWorld) snapshot(t *testing.T, claim, name string) {
 // serialise lets the program's changes and the controllers' come one after the other, for the
 // tracker has no conflicts.
 func (f *fakeWorld) serialise(t *testing.T) {
+	t.Helper()
 	chain := f.CoreFake.ReactionChain
 	f.CoreFake.PrependReactor("*", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		f.mu.Lock()

@@ -198,10 +198,10 @@ func jobFailed(conditions []batchv1.JobCondition) bool {
 	})
 }
 
-// list1 names claims: "claim db" or "claims db, media".
-func list1(names []string) string { return list2("claim", names) }
+// claimWords names claims: "claim db" or "claims db, media".
+func claimWords(names []string) string { return nameWords("claim", names) }
 
-func list2(what string, names []string) string {
+func nameWords(what string, names []string) string {
 	if len(names) != 1 {
 		what += "s"
 	}

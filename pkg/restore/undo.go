@@ -144,10 +144,10 @@ func (p *Plan) actUndo(ctx context.Context, undo []*undoing) error {
 	}
 	found, err := p.users(ctx, names)
 	if err != nil {
-		return fmt.Errorf("%s cannot be put back: %w", list1(names), err)
+		return fmt.Errorf("%s cannot be put back: %w", claimWords(names), err)
 	}
 	p.result.Notes = append(p.result.Notes, found.notes...)
-	p.safe = "nothing is lost: the volumes of " + list1(names) + " are kept, the older and the newer ones"
+	p.safe = "nothing is lost: the volumes of " + claimWords(names) + " are kept, the older and the newer ones"
 	for _, u := range undo {
 		p.actMark(u)
 	}

@@ -104,10 +104,20 @@ func (u *users) numbered(s *appsv1.StatefulSet) bool {
 	return false
 }
 
-// gitOps are labels and annotations of tools that set replicas back to what a repository says.
-var gitOps = map[string]string{
-	"argocd.argoproj.io/instance": "Argo CD", "argocd.argoproj.io/tracking-id": "Argo CD",
-	"kustomize.toolkit.fluxcd.io/name": "Flux", "helm.toolkit.fluxcd.io/name": "Flux",
+// appliedBy names the tool that sets the replicas of an object back to what a repository says,
+// "" where none is known to.
+func appliedBy(meta *metav1.ObjectMeta) string {
+	for _, mark := range []struct{ key, tool string }{
+		{"argocd.argoproj.io/instance", "Argo CD"},
+		{"argocd.argoproj.io/tracking-id", "Argo CD"},
+		{"kustomize.toolkit.fluxcd.io/name", "Flux"},
+		{"helm.toolkit.fluxcd.io/name", "Flux"},
+	} {
+		if meta.Labels[mark.key] != "" || meta.Annotations[mark.key] != "" {
+			return mark.tool
+		}
+	}
+	return ""
 }
 
 // scalable adds a workload that a restore scales, unless somebody else does.
@@ -117,11 +127,8 @@ func (u *users) scalable(w *workload) {
 		u.refuse(fmt.Sprintf("tell %s %s to stop its pods, or restore to a new claim and hand that to it", owner.Kind, owner.Name),
 			"%s is kept by %s %s, which would scale it up again", w, owner.Kind, owner.Name)
 	}
-	for key, tool := range gitOps {
-		if w.meta.Labels[key] != "" || w.meta.Annotations[key] != "" {
-			u.notes = append(u.notes, fmt.Sprintf("%s is applied by %s: if that heals what differs by itself, pause it while the restore goes on", w, tool))
-			return
-		}
+	if tool := appliedBy(&w.meta); tool != "" {
+		u.notes = append(u.notes, fmt.Sprintf("%s is applied by %s: if that heals what differs by itself, pause it while the restore goes on", w, tool))
 	}
 }
 
@@ -133,7 +140,7 @@ func (u *users) daemonSets(ctx context.Context) error {
 	for i := range list.Items {
 		if d := &list.Items[i]; u.mounts(&d.Spec.Template.Spec) {
 			u.refuse("delete the DaemonSet while the restore goes on, and apply it again afterwards",
-				"DaemonSet %s mounts %s and cannot be scaled down", d.Name, list1(u.claims))
+				"DaemonSet %s mounts %s and cannot be scaled down", d.Name, claimWords(u.claims))
 		}
 	}
 	return nil
@@ -149,7 +156,7 @@ func (u *users) jobs(ctx context.Context) error {
 		c := &crons.Items[i]
 		if u.mounts(&c.Spec.JobTemplate.Spec.Template.Spec) && (c.Spec.Suspend == nil || !*c.Spec.Suspend) {
 			u.refuse(fmt.Sprintf("suspend it: kubectl -n %s patch cronjob %s -p '{\"spec\":{\"suspend\":true}}'", c.Namespace, c.Name),
-				"CronJob %s mounts %s and may start a pod at any time", c.Name, list1(u.claims))
+				"CronJob %s mounts %s and may start a pod at any time", c.Name, claimWords(u.claims))
 		}
 	}
 	jobs, err := u.plan.cluster.Core.BatchV1().Jobs(u.plan.cluster.Namespace).List(ctx, metav1.ListOptions{})
@@ -159,7 +166,7 @@ func (u *users) jobs(ctx context.Context) error {
 	for i := range jobs.Items {
 		j := &jobs.Items[i]
 		if u.mounts(&j.Spec.Template.Spec) && j.Status.CompletionTime == nil && !jobFailed(j.Status.Conditions) && (j.Spec.Suspend == nil || !*j.Spec.Suspend) {
-			u.refuse("wait until it has ended, or delete it", "Job %s mounts %s and has not ended", j.Name, list1(u.claims))
+			u.refuse("wait until it has ended, or delete it", "Job %s mounts %s and has not ended", j.Name, claimWords(u.claims))
 		}
 	}
 	return nil
@@ -186,10 +193,10 @@ func (u *users) pods(ctx context.Context) error {
 		switch {
 		case known || told[owner.String()], owner.Kind == "DaemonSet", owner.Kind == "Job", owner.Kind == "CronJob":
 		case owner.Kind == "Pod":
-			u.refuse("delete it, or let a workload make it", "Pod %s mounts %s and no workload made it: nothing would start it again", pod.Name, list1(u.claims))
+			u.refuse("delete it, or let a workload make it", "Pod %s mounts %s and no workload made it: nothing would start it again", pod.Name, claimWords(u.claims))
 		case pod.DeletionTimestamp == nil:
 			u.refuse(fmt.Sprintf("stop it with the tool that made the %s, or restore to a new claim", owner.Kind),
-				"%s has pods that mount %s, and it is not known how that is scaled", owner, list1(u.claims))
+				"%s has pods that mount %s, and it is not known how that is scaled", owner, claimWords(u.claims))
 		}
 		told[owner.String()] = true
 	}
@@ -235,7 +242,7 @@ func using(pod *corev1.Pod, claims []string) bool {
 // unused waits until no pod uses the claims.
 func (p *Plan) unused(ctx context.Context, claims []string) error {
 	spec := kube.WaitSpec{
-		What: "no pod to use " + list1(claims), Timeout: p.request.Timeout, Resource: "pods", Namespace: p.cluster.Namespace,
+		What: "no pod to use " + claimWords(claims), Timeout: p.request.Timeout, Resource: "pods", Namespace: p.cluster.Namespace,
 		TimeoutHint: "a pod has its terminationGracePeriodSeconds to end; if it only needs longer, give a longer --timeout",
 	}
 	return kube.Wait(ctx, p.cluster, spec, p.cluster.Core.CoreV1().Pods(p.cluster.Namespace), func(pods []*corev1.Pod) (kube.Progress, error) {
@@ -245,6 +252,6 @@ func (p *Plan) unused(ctx context.Context, claims []string) error {
 				left = append(left, pod.Name)
 			}
 		}
-		return kube.Progress{Done: len(left) == 0, State: "still used by " + list2("pod", left)}, nil
+		return kube.Progress{Done: len(left) == 0, State: "still used by " + nameWords("pod", left)}, nil
 	})
 }

@@ -100,7 +100,7 @@ func TestRestoreThatIsKilled(t *testing.T) {
 	if err := (&restoring{catalog: records}).step(c).Run(t.Context(), run); err != nil {
 		t.Fatalf("%v\nhints: %q", err, fault.Hints(err))
 	}
-	fmt.Println("RESTORED") //nolint:forbidigo // what the other test waits for
+	fmt.Println("RESTORED")
 }
 
 // attempt restores in a process of its own, which is killed after a time; zero lets it end.

@@ -64,10 +64,11 @@ func TestCompare(t *testing.T) {
 		}
 		t.Log(table(size, mb, want, all))
 		read, bare, other := best(all["read"]), best(all["walk"]), best(all["go-sarif"])
-		// The aim is 1.15 times the bare walk. A file of 10 MB is over in 25 ms, and misses it.
+		// The aim is 1.15 times the bare walk. Of a file of 10 MB, which is read in 25 ms, the
+		// rules and artifacts are a larger share, which the walk passes over.
 		most := 1.15
 		if mb < 100 {
-			most = 1.25
+			most = 1.2
 		}
 		if read.CPU > most*bare.CPU || other.CPU < 7*read.CPU {
 			t.Errorf("%s MB: %.2f times the bare walk, go-sarif %.1f times as much", size, read.CPU/bare.CPU, other.CPU/read.CPU)

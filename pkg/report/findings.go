@@ -92,6 +92,7 @@ func messageOf(f release.Finding) string {
 	if len(text) > longest {
 		text = text[:longest]
 	}
+	text = plainly(text)
 	var lines []string
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" && !slices.Contains(lines, line) && len(lines) < 50 {
@@ -102,6 +103,15 @@ func messageOf(f release.Finding) string {
 		return "The tool gave no message."
 	}
 	return strings.Join(lines, " ")
+}
+
+// plainly undoes the escaping of HTML that some tools put into plain text. What it uncovers is as
+// hostile as any other text, and is made harmless after it.
+func plainly(text string) string {
+	if !strings.Contains(text, "&") {
+		return text
+	}
+	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&quot;", `"`, "&#34;", `"`, "&#39;", "'", "&apos;", "'", "&amp;", "&").Replace(text)
 }
 
 func place(where release.Location, l links) string {

@@ -227,6 +227,22 @@ func TestGitLabHoldsWhatBlocks(t *testing.T) {
 	}
 }
 
+// TestEscapedMessagesAreToldPlainly: some tools write &lt; where they mean <. Once is undone,
+// and nothing of it is live.
+func TestEscapedMessagesAreToldPlainly(t *testing.T) {
+	t.Parallel()
+	entry := release.Entry{Step: "gate", Decision: &release.Decision{Outcome: release.Fail, Judgements: []release.Judgement{
+		{Verb: release.Block, Finding: release.Finding{Tool: "t", Rule: "r", Message: "&lt;script&gt; a &amp;amp; b &#39;c&#39; ?x&copy=1"}},
+	}}}
+	if text := report.Entry(entry); !strings.Contains(text, "<script> a &amp; b 'c' ?x&copy=1") {
+		t.Errorf("on a terminal:\n%s", text)
+	}
+	page := report.Summary(release.Record{Entries: []release.Entry{entry}}, report.Options{})
+	if !strings.Contains(page, "&lt;script&gt; a &amp;amp; b 'c' ?x&amp;copy=1") {
+		t.Errorf("in Markdown:\n%s", page)
+	}
+}
+
 // TestAnAddressStaysWhole where a line of the page has room for it.
 func TestAnAddressStaysWhole(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,7 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
@@ -126,6 +127,23 @@ func TestABucketThatFails(t *testing.T) {
 		}
 	}
 	t.Logf("%d calls failed, %d bodies were cut", failed.Load(), cut.Load())
+}
+
+// A save that takes too long says so, and what it uploaded is not lost.
+func TestASaveHasALimit(t *testing.T) {
+	t.Parallel()
+	source := t.TempDir()
+	some(t, source, 300, 40<<20)
+	r := open(t, options(t, t.TempDir()))
+	q := request(source)
+	q.Limit = 300 * time.Millisecond
+	made, err := r.Save(t.Context(), q)
+	if err == nil || made.ID != "" || !strings.Contains(err.Error(), "not done after 300ms") || fault.StatusOf(err) != fault.Failed || len(fault.Hints(err)) == 0 {
+		t.Errorf("%v, %+v", err, made)
+	}
+	if got := ids(t, r); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
 }
 
 // A bucket that is full ends a save and nothing else, and once there is room the save goes on.

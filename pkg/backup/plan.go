@@ -61,6 +61,7 @@ const (
 	OrphanNote       = "note on a backup that is gone"
 	OrphanForeign    = "snapshot of another program" // kopia's own
 	OrphanObject     = "object that is no part of a repository"
+	OrphanLost       = "object that the bucket has lost" // the next save stores anew what it held
 )
 
 // staleCheckpoint is how old the notes of a save that was not finished are before they go: the
@@ -112,7 +113,7 @@ func (r *Repository) plan(ctx context.Context, q Pruning, uses []Use) (Plan, err
 	if zone == nil {
 		zone = time.UTC
 	}
-	p.Fates = q.Rules.Apply(copies, zone)
+	p.Fates = append([]Fate{}, q.Rules.Apply(copies, zone)...)
 	for _, f := range p.Fates {
 		p.Backups = append(p.Backups, byID[f.ID])
 	}
@@ -125,7 +126,7 @@ func (r *Repository) plan(ctx context.Context, q Pruning, uses []Use) (Plan, err
 
 // copyOf is a backup as the rules see it.
 func copyOf(b release.Backup, uses []Use, locked time.Time) Copy {
-	c := Copy{ID: b.ID, Of: strings.Join([]string{b.App, b.Environment, b.Volume}, "\x00"), Taken: b.Taken, Part: !b.Whole()}
+	c := Copy{ID: b.ID, Of: fmt.Sprintf("%q in %q: %q", b.App, b.Environment, b.Volume), Taken: b.Taken, Part: !b.Whole()}
 	if b.Verified != nil {
 		c.Proved, c.Refuted = b.Verified.Proved, !b.Verified.Proved
 	}
@@ -191,6 +192,13 @@ func (r *Repository) orphans(ctx context.Context, backups map[string]release.Bac
 		if !ours(object.Key) {
 			found = append(found, Orphan{OrphanObject, object.Key, false})
 		}
+	}
+	lost, err := r.lost(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for pack := range distinct(lost) {
+		found = append(found, Orphan{OrphanLost, string(pack), false})
 	}
 	slices.SortFunc(found, func(a, b Orphan) int { return strings.Compare(a.Kind+a.Name, b.Kind+b.Name) })
 	return found, nil

@@ -245,3 +245,30 @@ func TestWhatIsHeldOrInUseStays(t *testing.T) {
 		t.Errorf("leases are left behind: %v, %v", entries, err)
 	}
 }
+
+// A backup that is damaged is given up once a newer one is proved, and ends no maintenance then.
+func TestAPruneAfterDamage(t *testing.T) {
+	t.Parallel()
+	place, source := t.TempDir(), t.TempDir()
+	some(t, source, 20, 24<<20)
+	old := proved(t, open(t, options(t, place)), source)
+	packs, err := filepath.Glob(filepath.Join(place, "p*"))
+	if err != nil || len(packs) == 0 {
+		t.Fatal(err)
+	}
+	check(os.Remove(packs[0]))
+	check(os.RemoveAll(filepath.Join(source, "d1"))) // nobody has it any more
+	plan, err := open(t, options(t, place)).Plan(t.Context(), pruning(1))
+	if err != nil || len(plan.Gone()) != 0 || len(plan.Orphans) != 1 || plan.Orphans[0].Name != filepath.Base(packs[0]) {
+		t.Errorf("%v: %+v", err, plan.Orphans)
+	}
+	if _, err := open(t, options(t, place)).Verify(t.Context(), backup.Proof{ID: old.ID, Scratch: t.TempDir()}); !errors.Is(err, backup.ErrDamaged) {
+		t.Fatal(err)
+	}
+	newest := proved(t, open(t, options(t, place)), source)
+	did := prune(t, open(t, options(t, place)), pruning(1))
+	if gone := did.Plan.Gone(); len(gone) != 1 || gone[0].ID != old.ID || !did.Upkeep.Ran {
+		t.Errorf("gave up %+v, %+v", gone, did.Upkeep)
+	}
+	whole(t, open(t, options(t, place)), []release.Backup{newest})
+}

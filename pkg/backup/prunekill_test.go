@@ -95,6 +95,12 @@ func TestAVerifyThatIsKilledProvesNothing(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, %d in the middle of a verify", kills, halves)
+	if _, err := open(t, options(t, place)).Verify(t.Context(), backup.Proof{ID: made.ID, Scratch: scratch}); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(scratch); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 	whole(t, open(t, options(t, place)), []release.Backup{made})
 }
 

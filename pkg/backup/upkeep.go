@@ -47,12 +47,10 @@ func (r *Repository) maintain(ctx context.Context, held *lease) (Upkeep, error) 
 	if err != nil {
 		return Upkeep{}, err
 	}
-	if len(others) > 0 {
-		return Upkeep{Postponed: others[0].String()}, nil
-	}
-	// What the bucket lost would end maintenance wherever it is met; the next save heals it.
-	if _, err := r.renounce(ctx); err != nil {
-		return Upkeep{}, err
+	for _, other := range others {
+		if other.Work != usePrune { // another that prunes sees our lease, and waits
+			return Upkeep{Postponed: other.String()}, nil
+		}
 	}
 	folder, err := os.MkdirTemp("", "knowngood-prune-")
 	if err != nil {
@@ -70,7 +68,7 @@ func (r *Repository) maintain(ctx context.Context, held *lease) (Upkeep, error) 
 	})
 	if err = errors.Join(err, os.RemoveAll(folder)); err != nil {
 		return Upkeep{}, fault.Hint(fmt.Errorf("maintain the repository: %w", err),
-			"nothing that a backup needs was taken away; a backup that is damaged ends maintenance: backup verify names it, and a prune gives it up once a newer one is proved")
+			"nothing that a backup needs was taken away; a backup that is damaged ends maintenance: save again, prove that by backup verify, and a prune gives the damaged one up")
 	}
 	return r.kept(ctx, began)
 }

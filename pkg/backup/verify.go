@@ -45,20 +45,18 @@ func (r *Repository) Verify(ctx context.Context, p Proof) (release.Verification,
 // prove is Verify under a lease.
 func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, error) {
 	v := release.Verification{At: r.options.Now(), Check: p.CheckName}
-	folder, err := os.MkdirTemp(p.Scratch, "knowngood-verify-")
+	own, err := newScratch(p.Scratch, r.options.Log)
 	if err != nil {
-		return v, fault.Hint(fault.Exit(fault.Usage, err), "give a folder with room for the whole backup as --scratch")
+		return v, err
 	}
-	err = r.verify(ctx, p, filepath.Join(folder, "data"), &v)
+	defer own.remove(r.options.Log)
+	err = r.verify(ctx, p, filepath.Join(own.path, "data"), &v)
 	v.Seconds = r.options.Now().Sub(v.At).Seconds()
 	if ctx.Err() == nil {
 		if errors.Is(err, ErrDamaged) {
 			err = errors.Join(err, r.suspect(ctx, p.ID))
 		}
 		err = errors.Join(err, r.note(ctx, p.ID, v))
-	}
-	if removing := removeAll(folder); removing != nil {
-		r.options.Log.Warn("the scratch folder could not be removed", "folder", folder, "error", removing)
 	}
 	if err != nil {
 		return v, fmt.Errorf("verify backup %s: %w", p.ID, err)

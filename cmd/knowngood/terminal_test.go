@@ -157,6 +157,7 @@ func TestInitAsksOnATerminal(t *testing.T) {
 	holds(t, filepath.Join(dir, ".knowngood.yaml"), "app: mine")
 	holds(t, filepath.Join(dir, ".github/workflows/release.yml"), "deploy: make deploy")
 	holds(t, filepath.Join(dir, ".github/workflows/release.yml"), "branches: [trunk]")
+	holds(t, filepath.Join(dir, ".github/workflows/gate.yml"), "uses: knowngood/knowngood/action/gate@")
 	holds(t, filepath.Join(dir, "knowngood-rbac.yaml"), "namespace: prod")
 }
 

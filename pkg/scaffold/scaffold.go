@@ -46,9 +46,10 @@ type Scanner struct{ Name, Command, File string }
 // A File is one file to write: its path in the repository, its text, and what it is for.
 type File struct{ Path, Text, Why string }
 
-// The files' paths; Workflow is below the forge's own folder.
+// The files' paths; workflows are below the forge's own folder.
 const (
 	Workflow    = "workflows/release.yml"
+	Gate        = "workflows/gate.yml"
 	PipelineRun = ".tekton/release.yaml"
 	Config      = ".knowngood.yaml"
 	RBAC        = "knowngood-rbac.yaml"
@@ -66,8 +67,10 @@ const deployRights = "# The deploy command runs under this account, too, and may
 
 // Actions returns the files for a release by Actions. spec is the declaration of release.
 func Actions(seen Seen, spec step.Spec) []File {
+	folder := "." + string(seen.Forge) + "/"
 	return []File{
-		{"." + string(seen.Forge) + "/" + Workflow, workflow(seen, spec.Permissions), "the workflow: scan, then the whole release around your deploy command"},
+		{folder + Gate, gate(seen, spec.Permissions), "the workflow of a pull request and of the merge queue: scan, decide, tell"},
+		{folder + Workflow, workflow(seen, spec.Permissions), "the workflow of what was merged: scan, then the whole release around your deploy command"},
 		config(seen),
 		{RBAC, made + deployRights + rbac(ReleaseAccount, seen.Namespace, spec.Needs), "what the release may do in the cluster: give the runner's kubeconfig this ServiceAccount"},
 	}

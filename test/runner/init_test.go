@@ -115,6 +115,13 @@ func TestWhatInitWroteRuns(t *testing.T) {
 	if statuses := s.github.Statuses(repository, pushed); len(statuses) == 0 || statuses[0].State != "success" {
 		t.Errorf("statuses: %+v", statuses)
 	}
+	base, head := s.change(func() { s.write("scans/clean.sarif", s.git("show", "HEAD:scans/gosec.sarif")) })
+	s.hosted(base)
+	judged := s.run("pull_request", "gate.yml", pullRequest(head, base))
+	judged.Check(t, map[string]string{"gate": "failure"}, map[string]string{"gate.decision": "fail"})
+	if comments := s.github.Comments(repository, 7); len(comments) != 1 || !strings.Contains(comments[0].Body, "must not ship") {
+		t.Errorf("comments: %+v", comments)
+	}
 }
 
 // Where the token may not write a check run, the job points findings out; elsewhere it does not.

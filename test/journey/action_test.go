@@ -14,12 +14,11 @@ import (
 )
 
 // TestActionReleases takes the shop through releases by workflows as a stranger would write them,
-// on a real runner: in one step, around a deploy step of the workflow's own, and cancelled.
+// on a real runner: in one step, cancelled, and around a deploy step of the workflow's own.
 func TestActionReleases(t *testing.T) {
 	runner.Need(t)
 	j := begin(t, "action-journey")
 	t.Run("one step ships", func(t *testing.T) { oneStep(t, j) })
-	t.Run("steps around a deploy of one's own ship", func(t *testing.T) { ownDeploy(t, j) })
 	t.Run("cancelled while the database is held", func(t *testing.T) {
 		if err := j.kubectlWith(t.Context(), slowClass(j), "apply", "-f", "-"); err != nil {
 			t.Fatal(err)
@@ -28,7 +27,7 @@ func TestActionReleases(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) { c.run(t, j) })
 		}
 	})
-	t.Run("and then it ships", func(t *testing.T) { ownDeploy(t, j) })
+	t.Run("after all that, steps around a deploy of one's own ship", func(t *testing.T) { ownDeploy(t, j) })
 }
 
 // deployed is the stranger's own script.

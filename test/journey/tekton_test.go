@@ -5,7 +5,6 @@ package journey
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -155,40 +154,6 @@ func (s stranger) ships(t *testing.T) {
 	if got["comment"] == "" || statuses["knowngood/gate"] != "success" {
 		t.Errorf("comment at %q, statuses %v", got["comment"], statuses)
 	}
-}
-
-// tests runs what lies in the Tasks' folders for whoever tries them, beside each other.
-func (s stranger) tests(t *testing.T) {
-	s = s.within(t)
-	files, err := filepath.Glob(filepath.Join(s.Root, "tekton/task/*/tests/run.yaml"))
-	if err != nil || len(files) < 7 {
-		t.Fatalf("%d tests, %v", len(files), err)
-	}
-	var runs []string
-	for i, path := range files {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		own := filepath.Join(t.TempDir(), fmt.Sprint(i, ".yaml"))
-		if err := os.WriteFile(own, published.ReplaceAll(text, []byte(image)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		for made := range strings.FieldsSeq(s.kubernetes("create", "-f", own, "-o", "name")) {
-			if name, is := strings.CutPrefix(made, "pipelinerun.tekton.dev/"); is {
-				runs = append(runs, name)
-			}
-		}
-	}
-	for _, name := range runs {
-		end := s.await(name)
-		if !end.Status.GetCondition("Succeeded").IsTrue() {
-			for task, run := range end.tasks {
-				t.Errorf("%s, task %s: %v\n%s", name, task, results(run), s.logs(run))
-			}
-		}
-	}
-	s.kubernetes("delete", "issuers,certificates", "-l", "knowngood.dev/test")
 }
 
 func (s stranger) stopped(t *testing.T) {

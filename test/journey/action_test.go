@@ -36,6 +36,7 @@ func deployed(j *Journey) map[string]string {
 }
 
 func oneStep(t *testing.T, j *Journey) {
+	t.Helper()
 	a := arrive(t, j, deployed(j))
 	before := certificates(t, j)
 	got := a.start("release.yml").Wait()
@@ -47,6 +48,7 @@ func oneStep(t *testing.T, j *Journey) {
 }
 
 func ownDeploy(t *testing.T, j *Journey) {
+	t.Helper()
 	a := arrive(t, j, deployed(j))
 	before := certificates(t, j)
 	got := a.start("steps.yml").Wait()
@@ -132,6 +134,7 @@ func cancels() []cancel {
 }
 
 func (c cancel) run(t *testing.T, j *Journey) {
+	t.Helper()
 	files := deployed(j)
 	files[".knowngood.yaml"] = "inputs:\n  snapshot-class: " + j.Namespace + "-slow\n"
 	a := arrive(t, j, files)

@@ -114,7 +114,7 @@ func (p *page) copies(copies *release.Copies) {
 			}
 		}
 		if command := restoreCommand(copies.Repository, b.ID); command != "" {
-			p.line(pad("  restore", labelWidth-1) + " " + command) // whole, so that it can be copied
+			p.command("  restore", command)
 		}
 	}
 }

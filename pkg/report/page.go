@@ -11,7 +11,7 @@ const pageWidth = 80
 const labelWidth = 18
 
 // A page is text for a terminal. Every line of it is clean, defused and at most 80 columns wide,
-// whatever is put on it.
+// whatever is put on it, but for commands, which are there to be copied.
 type page struct{ lines []string }
 
 // String returns the page with a line break at its end, or "" for an empty page.
@@ -44,6 +44,11 @@ func (p *page) field(label, text string) {
 		}
 		p.line(pad(label, labelWidth-1) + " " + line)
 	}
+}
+
+// command adds a command after a label, on one line however long it is.
+func (p *page) command(label, text string) {
+	p.lines = append(p.lines, pad(label, labelWidth-1)+" "+defuse(Clean(text)))
 }
 
 // text adds wrapped lines below the headline.

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/report"
+)
+
+// What was spoken without TLS is said on the terminal and in the comment, and the server's name
+// is nobody's Markdown.
+func TestACopyInTheClearIsTold(t *testing.T) {
+	t.Parallel()
+	copies := release.Copies{
+		Repository: "s3://backups/shop", InClear: "http://minio.example:9000<img src=x>",
+		Backups: []release.Backup{{ID: "1c227b44b0137fb247c8333baca99c08", Volume: "data", Files: 2, Bytes: 8}},
+	}
+	text := report.Copies(copies)
+	if !strings.Contains(text, "! without TLS") || !strings.Contains(text, "http://minio.example:9000") {
+		t.Errorf("told as %s", text)
+	}
+	record := release.Record{Entries: []release.Entry{{Step: "backup-save", Copies: &copies}}}
+	page := report.Comment(record, report.Options{})
+	if !strings.Contains(page, "spoken to in the clear") || strings.Contains(page, "<img") {
+		t.Errorf("commented as %s", page)
+	}
+	copies.InClear = ""
+	if text, page := report.Copies(copies), report.Comment(record, report.Options{}); strings.Contains(text+page, "the clear") {
+		t.Errorf("told without reason: %s %s", text, page)
+	}
+}
+
+// The command that restores stays on one line, so that it can be copied.
+func TestTheCommandThatRestoresIsWhole(t *testing.T) {
+	t.Parallel()
+	place := "/home/somebody/.local/share/knowngood/repository/shop/a-rather-long-environment-name"
+	text := report.Copies(release.Copies{Repository: place, Backups: []release.Backup{{ID: "1c227b44b0137fb247c8333baca99c08", Volume: "data"}}})
+	want := "knowngood backup restore 1c227b44b0137fb247c8333baca99c08 --repository " + place + " --to FOLDER\n"
+	if !strings.Contains(text, want) {
+		t.Errorf("told as %s", text)
+	}
+}

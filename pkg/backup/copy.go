@@ -151,6 +151,7 @@ func (r *Repository) copyOne(ctx context.Context, to *Repository, b release.Back
 		return "", err
 	}
 	defer end()
+	s.tally.whole.Store(b.Bytes)
 	s.tally.of.Store(b.Entries)
 	stop := s.tally.tell(ctx, to.options, "copying", nil)
 	err = s.copyAll(ctx, r, lines)
@@ -243,6 +244,7 @@ func (s *saver) arrived(e *Entry) (bool, error) {
 		if _, err := s.repository.kopia.VerifyObject(s.kopia, id); err == nil {
 			e.Object = old.Object
 			s.tally.reused.Add(1)
+			s.tally.passed.Add(e.Size)
 			return true, nil
 		}
 	}

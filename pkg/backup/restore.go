@@ -181,6 +181,7 @@ func (w *restorer) fill(p *placement) error {
 	if err != nil {
 		return err
 	}
+	w.tally.whole.Store(known.Bytes)
 	w.tally.of.Store(known.Entries)
 	defer w.tally.tell(w.ctx, w.repository.options, "restoring", nil)()
 	group, ctx := errgroup.WithContext(w.ctx)

@@ -282,6 +282,7 @@ func (s *saver) prepare(in *os.File, j *job) error {
 	if known != nil {
 		e.SHA256, e.Object, e.Extents = known.SHA256, known.Object, known.Extents
 		s.tally.reused.Add(1)
+		s.tally.passed.Add(e.Size)
 		return nil
 	}
 	j.file, err = openFile(in, e)

@@ -18,8 +18,22 @@ type tally struct {
 	reused   atomic.Int64
 	bytes    atomic.Int64 // read, or written to the disk
 	uploaded atomic.Int64
-	// of is how many entries there are; 0 while it is not known.
-	of atomic.Int64
+	// passed is how many bytes need not be read, because they are known.
+	passed atomic.Int64
+	// of is how many entries there are, and whole how many bytes; 0 while it is not known.
+	of, whole atomic.Int64
+}
+
+// perEntry is how many bytes are as much work as an entry is beside them.
+const perEntry = 16 << 10
+
+// work returns how much is done, and of how much; 0 of 0 while that is not known.
+func (t *tally) work() (done, of int64) {
+	if t.of.Load() == 0 {
+		return 0, 0
+	}
+	of = t.of.Load()*perEntry + t.whole.Load()
+	return min(t.entries.Load()*perEntry+t.bytes.Load()+t.passed.Load(), of), of
 }
 
 // heartbeat is how often progress is told.
@@ -52,17 +66,18 @@ func (t *tally) tell(ctx context.Context, o Options, verb string, estimate func(
 }
 
 func (t *tally) attributes(spent time.Duration) []any {
-	entries, of, bytes := t.entries.Load(), t.of.Load(), t.bytes.Load()
+	entries, bytes := t.entries.Load(), t.bytes.Load()
+	done, of := t.work()
 	var attributes []any
 	if of > 0 {
-		attributes = append(attributes, "percent", min(100*entries/of, 100))
+		attributes = append(attributes, "percent", int64(100*float64(done)/float64(of)))
 	}
 	attributes = append(attributes, "entries", entries, "read", mega(bytes), "rate", mega(int64(float64(bytes)/max(spent.Seconds(), 0.001)))+"/s")
 	if n := t.uploaded.Load(); n > 0 {
 		attributes = append(attributes, "uploaded", mega(n))
 	}
-	if of > entries && entries > 0 {
-		left := time.Duration(float64(spent) * float64(of-entries) / float64(entries))
+	if of > done && done > 0 {
+		left := time.Duration(float64(spent) * float64(of-done) / float64(done))
 		attributes = append(attributes, "left", left.Round(time.Second))
 	}
 	return attributes
@@ -70,14 +85,20 @@ func (t *tally) attributes(spent time.Duration) []any {
 
 func mega(bytes int64) string { return fmt.Sprintf("%.1fMB", float64(bytes)/1e6) }
 
-// estimate counts the entries of a folder. What it cannot read the save will tell.
+// estimate counts the entries of a folder and their bytes. What it cannot read the save will tell.
 func (t *tally) estimate(ctx context.Context, folder string) {
-	var n int64
-	_ = filepath.WalkDir(folder, func(_ string, _ fs.DirEntry, err error) error {
+	var n, bytes int64
+	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil {
 			n++
 		}
+		if err == nil && entry.Type().IsRegular() {
+			if info, err := entry.Info(); err == nil {
+				bytes += info.Size()
+			}
+		}
 		return ctx.Err()
 	})
+	t.whole.Store(bytes)
 	t.of.Store(n)
 }

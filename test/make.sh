@@ -387,8 +387,8 @@ azurite() {
 }
 
 # soak_backups kills saves, restores, verifies, prunes and key changes by the hundred, prunes beside
-# two writers on a bucket that fails, damages every object of a repository, and holds the storage
-# to its contract on real servers.
+# two writers on a bucket that fails, damages every object of a repository, holds the storage to
+# its contract on real servers, and takes the shop's volume out of a cluster and back.
 soak_backups() {
   soaked "kills of all work, two writers beside a prune, damage to every object, a tree of every kind" ./pkg/backup
   program store versitygw; export KNOWNGOOD_TEST_VERSITYGW="$built"
@@ -396,6 +396,8 @@ soak_backups() {
   azurite
   [ -z "$taken" ] || export KNOWNGOOD_TEST_AZURITE="$taken"
   soaked "the storage on real servers" -run 'Storage' ./pkg/backup
+  one_cluster
+  soaked "backups in the cluster, proved on a real database, and killed" -run '^TestBackup' ./test/journey
 }
 
 # soak_compare measures saves and restores beside those of other programs. KNOWNGOOD_COMPARE is how

@@ -210,7 +210,7 @@ func (s story) backups(most int) block {
 				proved = verifiedMark(one.Verified).sign() + " " + prose(verifiedWords(one.Verified), messageLength)
 			}
 			b.items = append(b.items, fmt.Sprintf("| %s | %s | %s | %s |\n",
-				codeEnd(one.Volume, pathLength), code(one.ID, nameLength), prose(backupWords(one), messageLength), proved))
+				codeEnd(one.Volume, pathLength), link(code(one.ID, nameLength), backupLink(s.linkTemplate, copies.Repository, one)), prose(backupWords(one), messageLength), proved))
 			if command := restoreCommand(copies.Repository, one.ID); command != "" && !strings.Contains(b.close, "```") {
 				b.close = "\n```sh\n" + command + "\n```\n\n"
 			}

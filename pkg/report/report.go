@@ -42,6 +42,8 @@ type Options struct {
 	Gitea bool
 	// Record says where the record lies. It is shown as it is, so it bears no credentials.
 	Record string
+	// LinkTemplate makes the address of a backup, see CheckLinkTemplate; "" makes none.
+	LinkTemplate string
 	// Notes tell what the reader should know of this report, e.g. what could not be written.
 	Notes []string
 	// Source returns the line of the source at a place, for Text alone; nil, or "", is none.
@@ -58,7 +60,9 @@ type Options struct {
 // tell is the story of the record as the options want it.
 func (o Options) tell(record release.Record) story {
 	if !o.Unverified {
-		return tell(record)
+		s := tell(record)
+		s.linkTemplate = o.LinkTemplate
+		return s
 	}
 	record.Entries = slices.DeleteFunc(slices.Clone(record.Entries), func(e release.Entry) bool { return e.Step != "gate" })
 	return tell(record).unverified()

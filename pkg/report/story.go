@@ -46,6 +46,8 @@ type story struct {
 	note string
 	// hearsay is true when nobody vouches for the record.
 	hearsay bool
+	// linkTemplate makes the addresses of backups.
+	linkTemplate string
 }
 
 func tell(record release.Record) story {

@@ -27,6 +27,9 @@ const versitygw = "KNOWNGOOD_TEST_VERSITYGW"
 // repository is where the backups lie, as pods see it.
 const repository = "s3://backups/shop?region=us-east-1&use_path_style=true&endpoint=http://store.%s.svc:7070"
 
+// late is a StorageClass whose volumes are made only when a pod is scheduled that mounts them.
+const late = "protect-late"
+
 // A keeper is a shop whose policy wants backups, with a store beside it.
 type keeper struct {
 	stranger
@@ -42,7 +45,7 @@ func keep(t *testing.T) keeper {
 	}
 	k := keeper{stranger: stranger{begin(t, "protect-journey"), t}, image: "knowngood.test/knowngood:protect"}
 	t.Cleanup(func() {
-		if _, err := k.Kubernetes(context.WithoutCancel(t.Context()), "delete", "namespace", k.Namespace, "--wait=false"); err != nil {
+		if _, err := k.Kubernetes(context.WithoutCancel(t.Context()), "delete", "namespace/"+k.Namespace, "storageclass/"+late, "--wait=false"); err != nil {
 			t.Log(err)
 		}
 	})
@@ -168,7 +171,7 @@ func TestBackupLeavesTheCluster(t *testing.T) {
 	}
 	k.nothingLeft()
 	t.Run("lost orders stop the deploy", func(t *testing.T) {
-		record, status, log := keeper{k.within(t), k.image}.released(release.ProtectVerify, before+1_000_000, "--run", "keep-2")
+		record, status, log := keeper{k.within(t), k.image}.released(release.ProtectVerify, before+1_000_000, "--run", "keep-2", "--backup-class", late)
 		proved := record.Last("backup-verify")
 		if status != 3 || record.Last("deploy-start") != nil || proved == nil || proved.Copies.Backups[0].Verified.Proved {
 			t.Errorf("exit status %d, entry %+v\n%s", status, proved, log)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/report"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
@@ -104,6 +105,9 @@ func (r *Release) check() error {
 		if !slices.Contains([]string{skipSnapshot, skipRotate, skipReport}, name) {
 			return fault.Usagef("skip %q: want snapshot, rotate or report", name)
 		}
+	}
+	if err := report.CheckLinkTemplate(r.reporting.link); err != nil {
+		return err
 	}
 	if len(r.command) == 0 {
 		return fault.Hint(fault.Usagef("release needs the command that deploys"),

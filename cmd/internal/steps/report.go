@@ -47,6 +47,9 @@ func (r *Report) Declare(set *step.Set) {
 
 // Run implements Step.
 func (r *Report) Run(ctx context.Context, run *Run) error {
+	if err := report.CheckLinkTemplate(r.reporting.link); err != nil {
+		return err
+	}
 	if err := r.take(run); err != nil {
 		return err
 	}
@@ -128,6 +131,7 @@ type reporting struct {
 	status      bool
 	prefix      string
 	deployments string
+	link        string
 	// untrusted is true for a record that nobody vouches for. It is published as a comment and
 	// a neutral check run of their own, and turns nothing green.
 	untrusted bool
@@ -147,6 +151,8 @@ func (r *reporting) declare(set *step.Set) {
 	set.Text(&r.deployments, "deployments", deploymentsAuto,
 		"When to tell GitHub of the deploy as a deployment to the environment: auto where there is one and the token may, never.",
 		step.Choices(deploymentsAuto, deploymentsNever))
+	set.Text(&r.link, "link-template", "",
+		"Address of a page about a backup, to which the report links its id: {place}, {id} and {commit} are filled in, percent-encoded. Empty links nothing.")
 	r.handing.declareTo(set)
 	set.Output("comment", "Link to the comment on the pull request.")
 	set.Permission("pull-requests", "write", "the comment")
@@ -189,7 +195,7 @@ func (r *reporting) run(ctx context.Context, run *Run, s *subject, e *release.En
 	for _, e := range record.Entries {
 		record.RunURL = cmp.Or(e.RunURL, record.RunURL)
 	}
-	options := report.Options{Server: pullrequest.Server(s.forge.api), Gitea: pullrequest.Gitea(s.forge.api), Unverified: r.untrusted}
+	options := report.Options{Server: pullrequest.Server(s.forge.api), Gitea: pullrequest.Gitea(s.forge.api), Unverified: r.untrusted, LinkTemplate: r.link}
 	if n := len(record.Entries); n > 0 {
 		options.Record = catalog.Key(record.Entries[n-1])
 	}

@@ -35,7 +35,7 @@ func (r *Repository) begin(ctx context.Context, work, id string) (context.Contex
 	l.use = Use{Work: work, Backup: id, Owner: r.owner(), Since: r.options.Now().UTC(), Lasts: r.lasts().Seconds(), key: usePrefix + rand.Text()}
 	err := l.put(ctx)
 	if bucket.IsForbidden(err) && (work == useRestore || work == useVerify) {
-		r.options.Log.Warn("the bucket may not be written to: a prune does not see this "+work, "error", err)
+		r.options.Log.Warn("the bucket may not be written to: a prune does not see who reads", "work", work, "error", err)
 		return ctx, nil, nil
 	} else if err != nil {
 		return ctx, nil, fmt.Errorf("take a lease in %s: %w", r.Place(), err)

@@ -333,6 +333,7 @@ soak_policy() { soaked "each condition of the policy turned" -run Condition ./te
 # soak_fuzz gives each target five minutes. An interesting input is made smaller in a few tries
 # alone: go test would give it a minute, in which it looks at no other.
 soak_fuzz() {
+  soaked "values of SARIF logs mixed" -run MixedLogs ./pkg/sarif
   for target in FuzzDecide FuzzCondition FuzzParse; do
     soaked "$target" -run '^$' -fuzz "^$target\$" -fuzztime 5m -fuzzminimizetime 10x ./pkg/policy
   done

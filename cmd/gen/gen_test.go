@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,8 +77,8 @@ func TestActionsKeepInputsOutOfShell(t *testing.T) {
 			Runs    struct {
 				Using string
 				Steps []struct {
-					ID, Shell, Run, Uses string
-					Env                  map[string]string
+					ID, If, Shell, Run, Uses string
+					Env                      map[string]string
 				}
 			}
 		}
@@ -89,6 +90,11 @@ func TestActionsKeepInputsOutOfShell(t *testing.T) {
 			if strings.Contains(one.Run, "${{") || one.Uses != "" || one.Shell != "sh" ||
 				!strings.HasPrefix(one.Run, `exec sh "$GITHUB_ACTION_PATH/`) {
 				t.Errorf("%s: step %s: run %q, uses %q, shell %q", path, one.ID, one.Run, one.Uses, one.Shell)
+			}
+			// What runs with if: always() has to run in a job that was cancelled, and nothing else may.
+			last := slices.Contains([]string{"report", "deploy-finish", "clean-up"}, filepath.Base(filepath.Dir(path)))
+			if strings.HasPrefix(one.If, "always()") != last || !last && one.If != "" {
+				t.Errorf("%s: step %s runs if %q", path, one.ID, one.If)
 			}
 			for _, value := range one.Env {
 				if name := inputForm.FindStringSubmatch(value); name != nil {

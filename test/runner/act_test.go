@@ -81,6 +81,11 @@ func (s *shop) write(path, text string) {
 // run lets the runner take the event to one workflow.
 func (s *shop) run(event, workflow string, payload map[string]any) Result {
 	s.t.Helper()
+	return s.job(event, workflow, payload).Run(s.t)
+}
+
+func (s *shop) job(event, workflow string, payload map[string]any) Job {
+	s.t.Helper()
 	standin, err := filepath.Abs("testdata/standin")
 	if err != nil {
 		s.t.Fatal(err)
@@ -97,5 +102,5 @@ func (s *shop) run(event, workflow string, payload map[string]any) Result {
 			"actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02":   standin + "/upload-artifact",
 			"actions/download-artifact@d3f86a106a0bac45b974a628896c90dbdf5c8093": standin + "/download-artifact",
 		},
-	}.Run(s.t)
+	}
 }

@@ -4,6 +4,7 @@ package runner
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/knowngood/knowngood/test/github"
@@ -50,5 +51,27 @@ func TestAReleaseRunsItsDeployScript(t *testing.T) {
 				t.Errorf("statuses: %+v", statuses)
 			}
 		})
+	}
+}
+
+// A workflow that is cancelled in a deploy step of its own still says how the deploy ended, and
+// tells it.
+func TestADeployThatIsCancelledIsTold(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.write("deploy.sh", "echo it is being deployed\nwhile kill -0 $PPID 2>/dev/null; do sleep 0.1; done\n")
+	pushed := s.commit("Change (#7)")
+	s.github.AddPull(repository, github.Pull{Number: 7, Head: strings.Repeat("7", 40), MergeCommit: pushed})
+	r := s.job("push", "deploy.yml", object{"ref": "refs/heads/main", "after": pushed, "head_commit": object{"id": pushed}}).Start(t)
+	r.Await("it is being deployed")
+	r.Signal(syscall.SIGINT)
+	got := r.Wait()
+	got.Check(t, map[string]string{"start": "success", "deploy": "failure", "finish": "success", "report": "success"}, nil)
+	if got.Job == "success" || got.Exit == 0 {
+		t.Errorf("job %q, exit status %d", got.Job, got.Exit)
+	}
+	comments := s.github.Comments(repository, 7)
+	if len(comments) != 1 || !strings.Contains(comments[0].Body, "deploy failed") {
+		t.Errorf("comments: %+v", comments)
 	}
 }

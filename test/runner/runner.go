@@ -11,6 +11,7 @@ package runner
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -18,9 +19,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Pinned is the commit at which the workflows pin the Action.
@@ -137,6 +140,20 @@ func (r *Run) PID() int { return r.command.Process.Pid }
 
 // Said is the log up to now.
 func (r *Run) Said() string { return read(r.stdout.String()).Log }
+
+// Await waits until the log says a text, at most two minutes.
+func (r *Run) Await(text string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
+	defer cancel()
+	for !strings.Contains(r.Said(), text) {
+		select {
+		case <-ctx.Done():
+			r.t.Fatalf("the runner does not say %q:\n%s", text, r.Said())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
 
 // Wait waits for the runner's end and returns what it told.
 func (r *Run) Wait() Result {

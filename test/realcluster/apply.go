@@ -61,9 +61,8 @@ func (c *Cluster) create(t testing.TB, object *unstructured.Unstructured, option
 	if err != nil {
 		t.Fatal(err)
 	}
-	resource := dynamic.ResourceInterface(c.dynamic.Resource(mapping.Resource).Namespace(c.Namespace))
+	resource := c.resource(mapping)
 	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
-		resource = c.dynamic.Resource(mapping.Resource)
 		t.Cleanup(func() {
 			_ = resource.Delete(context.WithoutCancel(t.Context()), object.GetName(), metav1.DeleteOptions{})
 		})
@@ -80,4 +79,11 @@ func (c *Cluster) create(t testing.TB, object *unstructured.Unstructured, option
 	if err != nil {
 		t.Fatalf("create %s %s: %v", kind.Kind, object.GetName(), err)
 	}
+}
+
+func (c *Cluster) resource(mapping *meta.RESTMapping) dynamic.ResourceInterface {
+	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
+		return c.dynamic.Resource(mapping.Resource)
+	}
+	return c.dynamic.Resource(mapping.Resource).Namespace(c.Namespace)
 }

@@ -123,23 +123,3 @@ func TestWhatInitWroteRuns(t *testing.T) {
 		t.Errorf("comments: %+v", comments)
 	}
 }
-
-// Where the token may not write a check run, the job points findings out; elsewhere it does not.
-func TestFindingsArePointedOutAlsoToAFork(t *testing.T) {
-	t.Parallel()
-	for _, may := range []bool{true, false} {
-		s := newShop(t)
-		base, head := s.change(func() { s.write("store.go", "package store // changed\n") })
-		if !may {
-			s.readonly()
-		}
-		got := s.run("pull_request", "pull-request.yml", pullRequest(head, base))
-		runs := s.github.CheckRuns(repository, head)
-		switch {
-		case may && (len(got.Places) > 0 || len(runs) != 1 || len(runs[0].Annotations) != 1):
-			t.Errorf("with a check run: %v, %+v", got.Places, runs)
-		case !may && (len(got.Places) != 1 || len(runs) != 0 || !strings.Contains(got.Summary, "so the job annotates 1 of 1 findings")):
-			t.Errorf("without a check run: %v, %+v\n%s", got.Places, runs, got.Summary)
-		}
-	}
-}

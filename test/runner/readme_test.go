@@ -67,6 +67,9 @@ func TestTheREADMEsWorkflowsTellAFork(t *testing.T) {
 	if len(first.Places) != 1 || !strings.Contains(first.Log, "uploaded knowngood.sarif") || len(s.github.Comments(repository, 7)) > 0 {
 		t.Errorf("annotations at %v", first.Places)
 	}
+	if !strings.Contains(first.Summary, "so the job annotates 1 of 1 findings") || len(s.github.CheckRuns(repository, head)) > 0 {
+		t.Errorf("summary %s", first.Summary)
+	}
 	s.github.AddToken(token, github.Token{Login: bot, App: true, Scopes: github.Everything()})
 	s.git("checkout", "-q", "main")
 	s.hosted(base)

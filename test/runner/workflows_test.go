@@ -48,6 +48,10 @@ func TestAPullRequestIsJudgedAndTold(t *testing.T) {
 	if statuses := s.github.Statuses(repository, head); len(statuses) == 0 || statuses[0].State != "failure" {
 		t.Errorf("statuses of the head: %+v", statuses)
 	}
+	// The check run points the finding out, and nothing else does.
+	if runs := s.github.CheckRuns(repository, head); len(runs) != 1 || len(runs[0].Annotations) != 1 || len(got.Places) != 0 {
+		t.Errorf("check runs %+v, annotations by the job at %v", runs, got.Places)
+	}
 	if !strings.Contains(got.Summary, "must not ship") || len(got.Marks) == 0 || !strings.HasPrefix(got.Marks[0], "error: the gate is closed") {
 		t.Errorf("summary %.200q, annotations %q", got.Summary, got.Marks)
 	}

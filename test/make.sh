@@ -340,6 +340,10 @@ soak_fuzz() {
   for target in FuzzRead FuzzPath FuzzMask; do
     soaked "$target" -run '^$' -fuzz "^$target\$" -fuzztime 5m -fuzzminimizetime 10x ./pkg/sarif
   done
+  for target in report/FuzzNothingHostileIsLive report/FuzzTextIsPlain report/FuzzCheckIsHarmless report/FuzzFormats report/FuzzVerbatim \
+    pullrequest/FuzzMarker scaffold/FuzzWhatWasSeenStaysData ../action/FuzzAnnotationsAreWhatTheySay; do
+    soaked "${target##*/}" -run '^$' -fuzz "^${target##*/}\$" -fuzztime 2m -fuzzminimizetime 10x "./pkg/${target%/*}"
+  done
 }
 
 soak_reader() {

@@ -24,7 +24,10 @@ func TestKilledAtAnyChange(t *testing.T) {
 			changes := 0
 			for at, fired := 1, true; fired; at++ {
 				t.Run(fmt.Sprintf("%s %d after=%v", way, at, after), func(t *testing.T) {
-					inFake(t, func(t *testing.T, w *world) { fired = killedAt(t, w, way, &killer{at: at, after: after}) })
+					inFake(t, func(t *testing.T, w *world) {
+						t.Helper()
+						fired = killedAt(t, w, way, &killer{at: at, after: after})
+					})
 				})
 				changes = at
 			}
@@ -37,6 +40,7 @@ func TestKilledAtAnyChange(t *testing.T) {
 
 // killedAt tells whether the killer came to kill.
 func killedAt(t *testing.T, w *world, way release.RestoreWay, k *killer) bool {
+	t.Helper()
 	w.plain = true
 	w.begin(t, "loop")
 	old, want := w.volumeOf(t, claim), "good"
@@ -85,6 +89,7 @@ func TestKilledAndGoneBack(t *testing.T) {
 		for at, fired := 1, true; fired; at++ {
 			t.Run(fmt.Sprintf("%d after=%v", at, after), func(t *testing.T) {
 				inFake(t, func(t *testing.T, w *world) {
+					t.Helper()
 					w.begin(t, "loop")
 					old := w.volumeOf(t, claim)
 					k := &killer{at: at, after: after}

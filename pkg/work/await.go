@@ -127,7 +127,7 @@ func (r *running) starting(ctx context.Context, pod *corev1.Pod) (kube.Progress,
 		}
 	}
 	if started(pod) {
-		return kube.Progress{}, nil
+		return kube.Progress{State: "at work"}, nil
 	}
 	told := r.told(ctx, "Pod", pod.Name)
 	if pod.Spec.NodeName == "" {
@@ -185,9 +185,12 @@ func (r *running) noPod(ctx context.Context) (kube.Progress, error) {
 		return kube.Progress{}, r.expired(failed)
 	}
 	told := r.told(ctx, "Job", r.job.Name)
-	if strings.Contains(told, "violates PodSecurity") {
+	switch {
+	case strings.Contains(told, "violates PodSecurity"):
 		return kube.Progress{}, fault.Hint(errors.New("no pod may be made"+told),
-			"reading every file takes root with DAC_OVERRIDE, which Pod Security allows at its level baseline; at the level restricted give the number of the files' owner with --backup-user")
+			"reading every file takes root with DAC_OVERRIDE, which Pod Security allows at its level baseline; at the level restricted give the number of the files' owner with --backup-user. A test restore takes root in any case")
+	case strings.Contains(told, "serviceaccount") && strings.Contains(told, "not found"):
+		return kube.Progress{}, fault.Hint(errors.New("no pod may be made"+told), "name a service account of the namespace with --backup-account")
 	}
 	return kube.Progress{State: "no pod yet" + told, Recheck: again}, nil
 }

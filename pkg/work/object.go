@@ -3,6 +3,8 @@
 package work
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -30,6 +32,10 @@ const (
 	requestedMemory, requestedCPU = "256Mi", "100m"
 )
 
+// annotationPod is the digest of what the Job runs: a repeated attempt with other inputs does not
+// take over the Job of the one before.
+const annotationPod = "knowngood.dev/pod"
+
 // object is the Job to create.
 func (j Job) object(namespace string) (*batchv1.Job, error) {
 	meta := j.meta(namespace, j.Name)
@@ -45,6 +51,11 @@ func (j Job) object(namespace string) (*batchv1.Job, error) {
 	template := metav1.ObjectMeta{Labels: maps.Clone(meta.Labels), Annotations: maps.Clone(meta.Annotations)}
 	// A proxy put beside the programs would outlive them, and the Job would never end.
 	template.Annotations["sidecar.istio.io/inject"], template.Annotations["linkerd.io/inject"] = "false", "disabled"
+	text, err := json.Marshal(pod)
+	if err != nil {
+		return nil, err
+	}
+	meta.Annotations[annotationPod] = fmt.Sprintf("%x", sha256.Sum256(text))
 	none, ttl, deadline := int32(0), int32(keptFor.Seconds()), int64(j.Deadline.Seconds())
 	return &batchv1.Job{
 		ObjectMeta: meta,

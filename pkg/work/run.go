@@ -122,7 +122,8 @@ func owned(claim *corev1.PersistentVolumeClaim, by types.UID) bool {
 	return slices.ContainsFunc(claim.OwnerReferences, func(owner metav1.OwnerReference) bool { return owner.UID == by })
 }
 
-// make creates the Job, or finds the one of an earlier attempt. One that has failed is begun anew.
+// make creates the Job, or finds the one of an earlier attempt. One that has failed, or runs
+// something else, is begun anew.
 func (r *running) make(ctx context.Context, object *batchv1.Job) error {
 	client := r.cluster.Core.BatchV1().Jobs(r.cluster.Namespace)
 	made, err := client.Create(ctx, object, metav1.CreateOptions{})
@@ -143,7 +144,8 @@ func (r *running) make(ctx context.Context, object *batchv1.Job) error {
 				key, kube.OneLine(there.Annotations[key]), object.Annotations[key]), "delete it if it is not needed, or give this run another name with --run")
 		}
 	}
-	if there.DeletionTimestamp == nil && condition(there, batchv1.JobFailed) == nil {
+	same := there.Annotations[annotationPod] == object.Annotations[annotationPod]
+	if same && there.DeletionTimestamp == nil && condition(there, batchv1.JobFailed) == nil {
 		r.made, r.outcome.Attached = there, true
 		r.cluster.Log.Info("a Job of an earlier attempt is there", "job", there.Name)
 		return nil
@@ -157,13 +159,13 @@ func (r *running) make(ctx context.Context, object *batchv1.Job) error {
 	return nil
 }
 
-// gone deletes a Job that has failed, and waits until it is no more.
+// gone deletes a Job of an earlier attempt, and waits until it is no more.
 func (r *running) gone(ctx context.Context, old *batchv1.Job) error {
 	if err := r.delete(ctx, old); err != nil {
 		return err
 	}
 	spec := kube.WaitSpec{
-		What: fmt.Sprintf("the failed Job %s of an earlier attempt to go", old.Name), Timeout: r.job.Start,
+		What: fmt.Sprintf("the Job %s of an earlier attempt to go", old.Name), Timeout: r.job.Start,
 		Resource: jobs, Namespace: r.cluster.Namespace, Name: old.Name,
 	}
 	return kube.Wait(ctx, r.cluster, spec, r.cluster.Core.BatchV1().Jobs(r.cluster.Namespace), kube.Named(func(now *batchv1.Job) (kube.Progress, error) {

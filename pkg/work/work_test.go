@@ -129,6 +129,7 @@ func TestWhatCannotRunEndsEarlyWithItsCure(t *testing.T) {
 		{"a Secret", waits("CreateContainerConfigError", `secret "key" not found`), `secret "key" not found`, "in its namespace", 30 * time.Second},
 		{"a scheduler", &fakecluster.Jobs{Unscheduled: "0/3 nodes are available"}, "Unschedulable: 0/3 nodes are available", "--timeout", 61 * time.Second},
 		{"Pod Security", &fakecluster.Jobs{Refused: `pods "x" is forbidden: violates PodSecurity "restricted:latest"`}, "violates PodSecurity", "--backup-user", 30 * time.Second},
+		{"a service account", &fakecluster.Jobs{Refused: `error looking up service account shop/x: serviceaccount "x" not found`}, `serviceaccount "x" not found`, "--backup-account", 30 * time.Second},
 		{"memory", killed, "needed more memory than its limit of 1Gi", "--backup-memory", time.Second},
 		{"a deadline", &fakecluster.Jobs{Program: endless}, "DeadlineExceeded", "--backup-timeout", time.Hour + 10*time.Second},
 		{"another program", &fakecluster.Jobs{Program: func(context.Context, *corev1.Pod, *corev1.Container) (int32, string) { return 0, "hello" }}, "not one of ours", "an image of knowngood", time.Second},
@@ -179,6 +180,26 @@ func TestARepeatedAttemptFindsTheJobAtWork(t *testing.T) {
 		outcome, err := work.Run(t.Context(), c.Cluster, job())
 		if err != nil || !outcome.Attached || ran != 1 {
 			t.Errorf("attached %v, ran %d times, error %v", outcome.Attached, ran, err)
+		}
+		nothingLeft(t, c)
+	})
+}
+
+func TestARepeatedAttemptWithOtherInputsBeginsAnew(t *testing.T) {
+	t.Parallel()
+	inFake(t, &fakecluster.Jobs{Program: func(ctx context.Context, p *corev1.Pod, c *corev1.Container) (int32, string) {
+		if c.Image == "knowngood:broken" {
+			return endless(ctx, p, c)
+		}
+		return says(nil, "done")(ctx, p, c)
+	}}, func(t *testing.T, c *fakecluster.Cluster) {
+		dying, kill := context.WithTimeout(t.Context(), time.Second)
+		defer kill()
+		c.CoreFake.PrependReactor("delete", "jobs", dead(dying))
+		_, _ = work.Run(dying, c.Cluster, job(func(j *work.Job) { j.Programs[0].Image = "knowngood:broken" }))
+		outcome, err := work.Run(t.Context(), c.Cluster, job())
+		if err != nil || outcome.Attached {
+			t.Errorf("attached %v, error %v", outcome.Attached, err)
 		}
 		nothingLeft(t, c)
 	})

@@ -24,14 +24,14 @@ type KeyRotate struct {
 // Declare implements Step.
 func (k *KeyRotate) Declare(set *step.Set) {
 	set.Name, set.Summary = "key rotate", "Make a new key for a repository; the old one then opens it no longer."
-	set.Long = "The new key is kept first, so that no moment loses both; the same command finishes a\n" +
-		"change that was cut short. The master key under which the content is encrypted\n" +
-		"stays: whoever had the old key and kept a copy of kopia.repository from then can\n" +
-		"still read.\n\n" +
+	set.Long = "The new key is kept first, so that no moment loses both; the same command\n" +
+		"finishes a change that was cut short. The master key under which the content is\n" +
+		"encrypted stays: whoever had the old key and kept a copy of kopia.repository\n" +
+		"from then can still read.\n\n" +
 		"After a leak give --copy-to: every backup is then copied into a new repository\n" +
-		"with a master key of its own, and read back from it. The old repository and its key\n" +
-		"stay as they are until you remove them; backups are known by their old ids in the\n" +
-		"new one too. The same command finishes a copy that was cut short."
+		"with a master key of its own, and read back from it. The old repository and its\n" +
+		"key stay as they are until you remove them; backups are known by their old ids\n" +
+		"in the new one too. The same command finishes a copy that was cut short."
 	set.Example = "knowngood key rotate --app shop --repository s3://backups/shop --key-file shop-2.key"
 	set.Faces = []step.Face{step.CLI}
 	k.wanted.declare(set)

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	_ "time/tzdata" // the image has no time zones, and rules of retention may name one
 
 	"github.com/knowngood/knowngood/cmd/internal/cli"
 )

@@ -25,7 +25,7 @@ func (q Request) Ready(ctx context.Context, cluster *kube.Cluster) error {
 		return fault.Usagef("backup-memory %q: want it as Kubernetes writes it, e.g. 1Gi", q.Memory)
 	}
 	for _, one := range []struct{ name, cure string }{
-		{q.KeySecret, "make it, with the key under " + KeyName + ": knowngood key init makes a key, and kubectl create secret generic keeps it"},
+		{q.KeySecret, "make it: knowngood key init --key-secret " + cluster.Namespace + "/" + q.KeySecret},
 		{q.BucketSecret, "make it, with the variables by which the provider's own tools read credentials, e.g. AWS_ACCESS_KEY_ID"},
 	} {
 		if one.name == "" {

@@ -167,7 +167,7 @@ func cures(reason string) (cure string, pull bool) {
 	case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError", "RegistryUnavailable":
 		return "name an image that the nodes can pull with --backup-image; a private registry's Secret belongs to the service account", true
 	case "CreateContainerConfigError":
-		return "the Secrets that the Job reads must be in its namespace, with the keys that were named", false
+		return "the Secrets that the Job reads must be in its namespace, with the keys that were named; knowngood key init --key-secret makes that of the repository", false
 	case "CreateContainerError", "RunContainerError", "PreCreateHookError", "PostStartHookError":
 		return "the node cannot run the container; the pod's events tell more", false
 	}

@@ -76,7 +76,7 @@ func (r *running) exited(p Program, t *corev1.ContainerStateTerminated) error {
 	if err != nil {
 		return r.silent(p, t, err)
 	}
-	if int32(message.Status) != t.ExitCode {
+	if message.Status != fault.Status(t.ExitCode) {
 		return fmt.Errorf("program %s ended with exit status %d, and says %d", p.Name, t.ExitCode, message.Status)
 	}
 	r.outcome.Messages[p.Name] = message

@@ -84,6 +84,7 @@ func nothingLeft(t *testing.T, c *fakecluster.Cluster) {
 func TestAJobHandsItsResultBackAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	inFake(t, &fakecluster.Jobs{}, func(t *testing.T, c *fakecluster.Cluster) {
+		t.Helper()
 		outcome, err := work.Run(t.Context(), c.Cluster, job())
 		if err != nil {
 			t.Fatal(err)
@@ -100,6 +101,7 @@ func TestAFailureKeepsItsStatusItsHintsAndItsResult(t *testing.T) {
 	t.Parallel()
 	failure := fault.Hint(fault.Exit(fault.Partial, errors.New("2 could not be read")), "save as root")
 	inFake(t, &fakecluster.Jobs{Program: says(failure, map[string]string{"backup": "k1"})}, func(t *testing.T, c *fakecluster.Cluster) {
+		t.Helper()
 		outcome, err := work.Run(t.Context(), c.Cluster, job())
 		if fault.StatusOf(err) != fault.Partial || !strings.Contains(fmt.Sprint(err), "2 could not be read") || fault.Hints(err)[0] != "save as root" {
 			t.Errorf("error %v, status %d, hints %q", err, fault.StatusOf(err), fault.Hints(err))
@@ -138,6 +140,7 @@ func TestWhatCannotRunEndsEarlyWithItsCure(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			inFake(t, test.jobs, func(t *testing.T, c *fakecluster.Cluster) {
+				t.Helper()
 				began := time.Now()
 				_, err := work.Run(t.Context(), c.Cluster, job())
 				if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(strings.Join(fault.Hints(err), "\n"), test.cure) {
@@ -155,6 +158,7 @@ func TestWhatCannotRunEndsEarlyWithItsCure(t *testing.T) {
 func TestACancelledJobGoes(t *testing.T) {
 	t.Parallel()
 	inFake(t, &fakecluster.Jobs{Program: endless}, func(t *testing.T, c *fakecluster.Cluster) {
+		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, cancel)
 		_, err := work.Run(ctx, c.Cluster, job())
@@ -173,6 +177,7 @@ func TestARepeatedAttemptFindsTheJobAtWork(t *testing.T) {
 		time.Sleep(time.Minute)
 		return says(nil, "done")(ctx, p, c)
 	}}, func(t *testing.T, c *fakecluster.Cluster) {
+		t.Helper()
 		dying, kill := context.WithTimeout(t.Context(), time.Second)
 		defer kill()
 		c.CoreFake.PrependReactor("delete", "jobs", dead(dying))
@@ -193,6 +198,7 @@ func TestARepeatedAttemptWithOtherInputsBeginsAnew(t *testing.T) {
 		}
 		return says(nil, "done")(ctx, p, c)
 	}}, func(t *testing.T, c *fakecluster.Cluster) {
+		t.Helper()
 		dying, kill := context.WithTimeout(t.Context(), time.Second)
 		defer kill()
 		c.CoreFake.PrependReactor("delete", "jobs", dead(dying))
@@ -211,6 +217,7 @@ func TestAJobWhoseCallerDiedGoesByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		return says(nil, "done")(ctx, p, c)
 	}}, func(t *testing.T, c *fakecluster.Cluster) {
+		t.Helper()
 		dying, kill := context.WithTimeout(t.Context(), time.Second)
 		defer kill()
 		c.CoreFake.PrependReactor("delete", "jobs", dead(dying))
@@ -223,6 +230,7 @@ func TestAJobWhoseCallerDiedGoesByItself(t *testing.T) {
 func TestAJobOfAnotherRunIsNotTouched(t *testing.T) {
 	t.Parallel()
 	inFake(t, &fakecluster.Jobs{Program: endless}, func(t *testing.T, c *fakecluster.Cluster) {
+		t.Helper()
 		go func() { _, _ = work.Run(t.Context(), c.Cluster, job()) }()
 		time.Sleep(time.Second)
 		_, err := work.Run(t.Context(), c.Cluster, job(func(j *work.Job) { j.Subject.Run = "run-2" }))

@@ -158,6 +158,7 @@ func add(t *testing.T, c *fakecluster.Cluster, policy corev1.PersistentVolumeRec
 
 // runs is the program in a Job: the arguments are the Job's, but for the folder and the place.
 func runs(ctx context.Context, t *testing.T, container *corev1.Container, folder, place string, key step.Hidden) (int32, string) {
+	t.Helper()
 	var one Step
 	var opens *vault
 	save, prove, conclude := &WorkSave{}, &WorkProve{}, &WorkConclude{}

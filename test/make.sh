@@ -120,6 +120,12 @@ modules() {
 # packages installs what the tests need of Debian, before anything that takes long.
 packages() { cluster prepare debootstrap shellcheck; }
 
+# faults kill and fail a sample of what a soak does by the hundred.
+faults() {
+  say "kills and faults of backups"
+  KNOWNGOOD_TEST_FAULTS=1 tested go test -count=1 -run 'Killed|ThatFails|AtOnce|NeverSilent|EveryKind' ./pkg/backup
+}
+
 # one_cluster starts an instance that ends with this script, unless it has.
 one_cluster() {
   [ -z "${instance:-}" ] || return 0
@@ -136,7 +142,9 @@ one_cluster() {
 cluster_tests() {
   one_cluster --with tekton
   say "whole releases of the shop"; go test -count=1 -timeout 30m -v ./test/journey
-  say "suites on the cluster"; go test -count=1 -p 1 ./pkg/... ./cmd/...
+  suites=$(grep -rl test/realcluster --include='*_test.go' pkg cmd | xargs -n 1 dirname | sort -u | sed 's|^|./|')
+  # shellcheck disable=SC2086 # one word each
+  say "suites on the cluster"; go test -count=1 -p 1 $suites
   say "the shop on the cluster"
   SHOP_TEST_SCAN=1 SHOP_TEST_KUBECTL="$scratch/cluster kubectl --name $instance" \
     SHOP_TEST_LOAD="$scratch/cluster load --name $instance" SHOP_TEST_IMAGES="$(cache)/images" \
@@ -163,6 +171,7 @@ test_() {
   packages
   quick
   modules
+  faults
   scanners
   actions
   cluster_tests

@@ -79,6 +79,7 @@ func TestASaveThatIsCutShortIsResumed(t *testing.T) {
 
 // A bucket that fails one call in twenty, breaks bodies off and is slow to say so loses nothing.
 func TestABucketThatFails(t *testing.T) {
+	seldom(t)
 	t.Parallel()
 	var mu sync.Mutex
 	random := dice(t, 4)
@@ -113,10 +114,10 @@ func TestABucketThatFails(t *testing.T) {
 		return true
 	})
 	source := t.TempDir()
-	some(t, source, 500, 80<<20)
+	some(t, source, 200, 24<<20)
 	failing.Store(true)
 	r := open(t, options(t, place))
-	for range times(t, 2, 20) {
+	for range times(t, 1, 20) {
 		some(t, source, 50, 20<<20)
 		made := save(t, r, source)
 		target := t.TempDir()
@@ -134,7 +135,12 @@ func TestASaveHasALimit(t *testing.T) {
 	t.Parallel()
 	source := t.TempDir()
 	some(t, source, 300, 40<<20)
-	r := open(t, options(t, t.TempDir()))
+	r := open(t, options(t, s3(t, func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if isPack(r) && r.Method == http.MethodPut {
+			<-time.After(500 * time.Millisecond)
+		}
+		return false
+	})))
 	q := request(source)
 	q.Limit = 300 * time.Millisecond
 	made, err := r.Save(t.Context(), q)

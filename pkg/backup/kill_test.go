@@ -20,8 +20,9 @@ import (
 
 // soak makes the tests that kill and damage run long; seed draws other moments and objects.
 const (
-	soak = "KNOWNGOOD_SOAK"
-	seed = "KNOWNGOOD_SOAK_SEED"
+	soak   = "KNOWNGOOD_SOAK"
+	faults = "KNOWNGOOD_TEST_FAULTS"
+	seed   = "KNOWNGOOD_SOAK_SEED"
 )
 
 // dice are the random numbers of a test: the same for one seed.
@@ -40,6 +41,14 @@ func dice(t *testing.T, stream uint64) *rand.Rand {
 func check(err error) {
 	if err != nil {
 		panic(err)
+	}
+}
+
+// seldom leaves a test of several seconds to make test.
+func seldom(t *testing.T) {
+	t.Helper()
+	if os.Getenv(faults) == "" && os.Getenv(soak) == "" {
+		t.Skipf("kills and faults: set %s=1 to run a sample of them, as make test does", faults)
 	}
 }
 
@@ -64,6 +73,7 @@ func some(t *testing.T, folder string, files, size int) {
 }
 
 func TestASaveThatIsKilledLosesNothing(t *testing.T) {
+	seldom(t)
 	t.Parallel()
 	place, source := t.TempDir(), t.TempDir()
 	some(t, source, 200, 24<<20)
@@ -71,7 +81,7 @@ func TestASaveThatIsKilledLosesNothing(t *testing.T) {
 	var acknowledged []string
 	first := open(t, options(t, place))
 	acknowledged = append(acknowledged, save(t, first, source).ID)
-	kills, halves := times(t, 4, 100), 0
+	kills, halves := times(t, 3, 100), 0
 	for i := range kills {
 		some(t, filepath.Join(source, fmt.Sprint("more", i%3)), 40, 12<<20)
 		said := killed(t, time.Duration(random.IntN(int(600*time.Millisecond))), "save", place, source)
@@ -103,6 +113,7 @@ func TestASaveThatIsKilledLosesNothing(t *testing.T) {
 }
 
 func TestARestoreThatIsKilledIsNeverTakenForWhole(t *testing.T) {
+	seldom(t)
 	t.Parallel()
 	place, source := t.TempDir(), t.TempDir()
 	some(t, source, 300, 24<<20)
@@ -110,7 +121,7 @@ func TestARestoreThatIsKilledIsNeverTakenForWhole(t *testing.T) {
 	made := save(t, r, source)
 	want := fingerprint(t, source)
 	random := dice(t, 2)
-	kills, halves := times(t, 4, 100), 0
+	kills, halves := times(t, 2, 100), 0
 	for range kills {
 		target := filepath.Join(t.TempDir(), "target")
 		said := killed(t, time.Duration(random.IntN(int(500*time.Millisecond))), "restore", place, target, made.ID)
@@ -170,6 +181,7 @@ var damages = map[string]func(t *testing.T, path string){
 
 // Whatever happens to an object, each backup is proved, or named as damaged.
 func TestDamageIsNeverSilent(t *testing.T) {
+	seldom(t)
 	t.Parallel()
 	place, source := t.TempDir(), t.TempDir()
 	some(t, source, 60, 30<<20)

@@ -20,6 +20,7 @@ import (
 
 // A day passes between two prunes, so that maintenance takes things away in all of its steps.
 func TestAPruneThatIsKilledLosesNothing(t *testing.T) {
+	seldom(t)
 	t.Parallel()
 	place, c := timed(t)
 	source := t.TempDir()
@@ -27,7 +28,7 @@ func TestAPruneThatIsKilledLosesNothing(t *testing.T) {
 	random := dice(t, 5)
 	r := open(t, at(t, place, c))
 	recorded := []release.Backup{proved(t, r, source)}
-	kills, halves := times(t, 4, 100), 0
+	kills, halves := times(t, 2, 100), 0
 	for i := range kills {
 		some(t, filepath.Join(source, fmt.Sprint("part", i%2)), 10, 2<<20)
 		r := open(t, at(t, place, c))
@@ -71,12 +72,13 @@ func whole(t *testing.T, r *backup.Repository, must []release.Backup) {
 }
 
 func TestAVerifyThatIsKilledProvesNothing(t *testing.T) {
+	seldom(t)
 	t.Parallel()
 	place, source, scratch := t.TempDir(), t.TempDir(), t.TempDir()
 	some(t, source, 100, 12<<20)
 	made := save(t, open(t, options(t, place)), source)
 	random := dice(t, 6)
-	kills, halves := times(t, 3, 100), 0
+	kills, halves := times(t, 2, 100), 0
 	said := 0
 	for range kills {
 		done := killed(t, time.Duration(random.IntN(int(600*time.Millisecond))), "verify", place, scratch, made.ID)
@@ -106,12 +108,13 @@ func TestAVerifyThatIsKilledProvesNothing(t *testing.T) {
 
 // One key opens the repository at any moment, the old or the new.
 func TestAKeyRotationThatIsKilled(t *testing.T) {
+	seldom(t)
 	t.Parallel()
 	place, source := t.TempDir(), t.TempDir()
 	some(t, source, 5, 1<<20)
 	made := save(t, open(t, options(t, place)), source)
 	random := dice(t, 8)
-	kills, changed := times(t, 3, 100), 0
+	kills, changed := times(t, 2, 100), 0
 	const other = step.Hidden("another key that only the tests know")
 	for range kills {
 		killed(t, time.Duration(random.IntN(int(1200*time.Millisecond))), "rotate", place, string(other))
@@ -144,6 +147,7 @@ func TestAKeyRotationThatIsKilled(t *testing.T) {
 // Two write while a third prunes, on a bucket that fails one call in twenty: what was said to be
 // saved is there and whole.
 func TestTwoWritersAndAPruneAtOnce(t *testing.T) {
+	seldom(t)
 	t.Parallel()
 	place, c, faults := timedAndFailing(t, dice(t, 9))
 	random := dice(t, 10)
@@ -156,7 +160,7 @@ func TestTwoWritersAndAPruneAtOnce(t *testing.T) {
 	}
 	newest := map[string]release.Backup{}
 	var mu sync.Mutex
-	for round := range times(t, 2, 30) {
+	for round := range times(t, 1, 30) {
 		faults.Store(true)
 		var all sync.WaitGroup
 		for _, v := range volumes {

@@ -24,6 +24,7 @@ import (
 // of holes, and the data of a real PostgreSQL, which then answers from what came back. make soak
 // runs it; a hundredth of it runs everywhere.
 func TestAVolumeOfEveryKindGoesRound(t *testing.T) {
+	seldom(t)
 	t.Parallel()
 	source, target := t.TempDir(), filepath.Join(t.TempDir(), "new")
 	torture(t, source)

@@ -38,17 +38,15 @@ build() {
 
 generate() { go generate ./...; }
 
-# tested runs go test and names what was skipped. A pipe would hide its exit status, and tell
-# has its own for failures, which a build that broke is too.
-tested() {
-  "$@" -json | go run ./test/tell
-}
+# tested runs go test and names what was skipped. tell runs it, since a pipe would hide its exit
+# status.
+tested() { go run ./test/tell "$@" -json; }
 
 # tested_into keeps besides what the tests log, in a file.
 tested_into() {
   kept=$1
   shift
-  "$@" -json | go run ./test/tell -keep "$kept"
+  go run ./test/tell -keep "$kept" "$@" -json
 }
 
 quick() {

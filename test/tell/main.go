@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command tell reads `go test -json` from standard input and prints a line for each package,
-// the output of each test that failed, and at the end every skipped test with the switch that
-// runs it: a test that nobody knows to be skipped is a comment. It exits 1 when a test failed,
-// and when none passed: a go command that broke says nothing.
+// Command tell runs the `go test -json` that its arguments are and prints a line for each
+// package, the output of each test that failed, and at the end every skipped test with the switch
+// that runs it: a test that nobody knows to be skipped is a comment. It exits 1 when a test failed,
+// when the command failed, e.g. because something killed it between two packages, and when no test
+// passed: a go command that broke says nothing.
 //
 // With -keep FILE what tests log and benchmarks measure is printed as it comes, and appended to
 // the file with the count at the end.
@@ -17,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 )
@@ -32,7 +34,7 @@ type test struct{ pkg, name string }
 func main() {
 	keep := flag.String("keep", "", "file to append what tests log and benchmarks measure to")
 	flag.Parse()
-	failed, err := run(*keep)
+	failed, err := run(flag.Args(), *keep)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tell:", err)
 	}
@@ -41,16 +43,38 @@ func main() {
 	}
 }
 
-func run(keep string) (failed bool, err error) {
+func run(command []string, keep string) (failed bool, err error) {
+	if len(command) == 0 {
+		return true, errors.New("want a command: tell go test -json PACKAGES")
+	}
 	if keep == "" {
-		return tell(os.Stdin, os.Stdout, nil)
+		return follow(command, os.Stdout, nil)
 	}
 	file, err := os.OpenFile(keep, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return true, err
 	}
-	failed, err = tell(os.Stdin, os.Stdout, file)
+	failed, err = follow(command, os.Stdout, file)
 	return failed, errors.Join(err, file.Close())
+}
+
+// follow runs the command and tells what it prints. Its exit status is an error where no test
+// failed: then something else did.
+func follow(command []string, out, kept io.Writer) (failed bool, err error) {
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return true, err
+	}
+	if err := cmd.Start(); err != nil {
+		return true, err
+	}
+	failed, err = tell(stdout, out, kept)
+	if ended := cmd.Wait(); ended != nil && !failed {
+		err = errors.Join(err, fmt.Errorf("%s: %w", strings.Join(command, " "), ended))
+	}
+	return failed || err != nil, err
 }
 
 // Lines worth keeping: what a test logged, and what a benchmark measured.

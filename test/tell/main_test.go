@@ -52,3 +52,16 @@ func TestWhatIsKept(t *testing.T) {
 		t.Errorf("kept\n%s\nwant\n%s", &kept, want)
 	}
 }
+
+// What ends between two packages has told of passes alone.
+func TestACommandThatIsKilledFails(t *testing.T) {
+	t.Parallel()
+	const passes = `echo '{"Action":"pass","Package":"p","Test":"TestA"}'; echo '{"Action":"pass","Package":"p"}'; `
+	for end, fails := range map[string]bool{"exit 0": false, "exit 1": true, "kill -9 $$": true} {
+		var out strings.Builder
+		failed, err := follow([]string{"sh", "-c", passes + end}, &out, nil)
+		if failed != fails || (err != nil) != fails {
+			t.Errorf("%s: failed %t, %v\n%s", end, failed, err, &out)
+		}
+	}
+}

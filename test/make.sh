@@ -292,10 +292,11 @@ gitea() {
 
 # soak runs what takes long, in parts: a real Gitea, two builds of the product, kills by the
 # hundred, backups, and benchmarks. What a part logs is the new test/results/PART.txt once it has passed.
-# SOAK names the parts, and KNOWNGOOD_SOAK is how many releases and restores are killed.
+# SOAK names the parts, KNOWNGOOD_SOAK is how many releases and restores are killed, and
+# KNOWNGOOD_SOAK_FUZZ how long each target is fuzzed.
 soak() {
   needs_root soak
-  : "${SOAK:=contract product reader policy fuzz catalog releases restores backups compare benchmarks}" "${KNOWNGOOD_SOAK:=100}"
+  : "${SOAK:=contract product reader policy fuzz catalog releases restores backups compare benchmarks}" "${KNOWNGOOD_SOAK:=100}" "${KNOWNGOOD_SOAK_FUZZ:=5m}"
   export KNOWNGOOD_SOAK
   for part in $SOAK; do
     case $part in
@@ -306,7 +307,7 @@ soak() {
   for part in $SOAK; do
     result=$scratch/$part.txt
     {
-      echo "make soak, SOAK=$part KNOWNGOOD_SOAK=$KNOWNGOOD_SOAK KNOWNGOOD_SOAK_SEED=${KNOWNGOOD_SOAK_SEED:-1}"
+      echo "make soak, SOAK=$part KNOWNGOOD_SOAK=$KNOWNGOOD_SOAK KNOWNGOOD_SOAK_SEED=${KNOWNGOOD_SOAK_SEED:-1} KNOWNGOOD_SOAK_FUZZ=$KNOWNGOOD_SOAK_FUZZ"
       echo "$(date -u +%Y-%m-%d), commit $(git rev-parse --short=12 HEAD)$(git diff --quiet HEAD || echo ' with changes')"
       echo "$(nproc) cores, Linux $(uname -r), $(go version | cut -d' ' -f3)"
     } >"$result"
@@ -342,14 +343,14 @@ soak_policy() { soaked "each condition of the policy turned" -run Condition ./te
 soak_fuzz() {
   soaked "values of SARIF logs mixed" -run MixedLogs ./pkg/sarif
   for target in FuzzDecide FuzzCondition FuzzParse; do
-    soaked "$target" -run '^$' -fuzz "^$target\$" -fuzztime 5m -fuzzminimizetime 10x ./pkg/policy
+    soaked "$target" -run '^$' -fuzz "^$target\$" -fuzztime "$KNOWNGOOD_SOAK_FUZZ" -fuzzminimizetime 10x ./pkg/policy
   done
   for target in FuzzRead FuzzPath FuzzMask; do
-    soaked "$target" -run '^$' -fuzz "^$target\$" -fuzztime 5m -fuzzminimizetime 10x ./pkg/sarif
+    soaked "$target" -run '^$' -fuzz "^$target\$" -fuzztime "$KNOWNGOOD_SOAK_FUZZ" -fuzzminimizetime 10x ./pkg/sarif
   done
   for target in report/FuzzNothingHostileIsLive report/FuzzTextIsPlain report/FuzzCheckIsHarmless report/FuzzFormats report/FuzzVerbatim \
     pullrequest/FuzzMarker scaffold/FuzzWhatWasSeenStaysData ../action/FuzzAnnotationsAreWhatTheySay; do
-    soaked "${target##*/}" -run '^$' -fuzz "^${target##*/}\$" -fuzztime 2m -fuzzminimizetime 10x "./pkg/${target%/*}"
+    soaked "${target##*/}" -run '^$' -fuzz "^${target##*/}\$" -fuzztime "$KNOWNGOOD_SOAK_FUZZ" -fuzzminimizetime 10x "./pkg/${target%/*}"
   done
 }
 

@@ -77,15 +77,16 @@ func follow(command []string, out, kept io.Writer) (failed bool, err error) {
 	return failed || err != nil, err
 }
 
-// Lines worth keeping: what a test logged, and what a benchmark measured.
+// Lines worth keeping: what a test logged, what a benchmark measured, and how much was fuzzed.
 var (
 	logged   = regexp.MustCompile(`^\s+\w+_test\.go:\d+: `)
+	fuzzed   = regexp.MustCompile(`^fuzz: elapsed: .* execs: \d`)
 	measured = regexp.MustCompile(`^(Benchmark\S+)?\s+\d+\s.* ns/op`)
 )
 
 // tell reads the events. kept, unless it is nil, takes the lines worth keeping.
 func tell(in io.Reader, out, kept io.Writer) (failed bool, err error) {
-	output := map[test]*strings.Builder{}
+	output, volume := map[test]*strings.Builder{}, map[string]string{}
 	var skipped []string
 	passed, broken := 0, 0
 	lines := bufio.NewScanner(in)
@@ -107,11 +108,17 @@ func tell(in io.Reader, out, kept io.Writer) (failed bool, err error) {
 			if figure {
 				passed++
 			}
+			if fuzzed.MatchString(e.Output) {
+				volume[e.Package] = "    " + e.Output // the last says how much it was
+			}
 			if kept != nil && (figure || logged.MatchString(e.Output)) {
 				fmt.Fprint(io.MultiWriter(out, kept), e.Output)
 			}
 		case "pass":
 			if e.Test == "" {
+				if kept != nil {
+					fmt.Fprint(io.MultiWriter(out, kept), volume[e.Package])
+				}
 				fmt.Fprintf(out, "ok    %-60s %6.1f s\n", e.Package, e.Elapsed)
 			} else {
 				passed++
@@ -131,6 +138,11 @@ func tell(in io.Reader, out, kept io.Writer) (failed bool, err error) {
 			}
 		}
 	}
+	conclude(out, kept, passed, broken, skipped)
+	return failed || passed == 0, lines.Err()
+}
+
+func conclude(out, kept io.Writer, passed, broken int, skipped []string) {
 	if len(skipped) > 0 {
 		fmt.Fprintf(out, "\nskipped, with the switch that runs it:\n  %s\n", strings.Join(skipped, "\n  "))
 	}
@@ -139,7 +151,6 @@ func tell(in io.Reader, out, kept io.Writer) (failed bool, err error) {
 	if kept != nil {
 		fmt.Fprint(kept, count)
 	}
-	return failed || passed == 0, lines.Err()
 }
 
 // reason is what a test said before it was skipped.

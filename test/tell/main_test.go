@@ -41,13 +41,15 @@ func TestWhatIsKept(t *testing.T) {
 {"Action":"pass","Package":"p","Test":"TestA"}
 {"Action":"output","Package":"p","Test":"BenchmarkB","Output":"BenchmarkB\n"}
 {"Action":"output","Package":"p","Test":"BenchmarkB","Output":"BenchmarkB-2 \t       3\t  52000 ns/op\t 12.1 cpu-ms/start\n"}
+{"Action":"output","Package":"p","Test":"FuzzC","Output":"fuzz: elapsed: 3s, execs: 12 (4/sec)\n"}
+{"Action":"output","Package":"p","Test":"FuzzC","Output":"fuzz: elapsed: 6s, execs: 25 (4/sec)\n"}
 {"Action":"pass","Package":"p","Elapsed":1.5}
 `
 	var out, kept strings.Builder
 	if failed, err := tell(strings.NewReader(stream), &out, &kept); failed || err != nil {
 		t.Errorf("failed %t, %v", failed, err)
 	}
-	want := "    a_test.go:7: 100 kills\nBenchmarkB-2 \t       3\t  52000 ns/op\t 12.1 cpu-ms/start\n2 passed, 0 failed, 0 skipped\n"
+	want := "    a_test.go:7: 100 kills\nBenchmarkB-2 \t       3\t  52000 ns/op\t 12.1 cpu-ms/start\n    fuzz: elapsed: 6s, execs: 25 (4/sec)\n2 passed, 0 failed, 0 skipped\n"
 	if kept.String() != want {
 		t.Errorf("kept\n%s\nwant\n%s", &kept, want)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/kopia/kopia/repo"
@@ -32,7 +33,7 @@ type Proof struct {
 // Verify restores a backup to a scratch folder, compares all that came back with the
 // manifest, and runs the application's own check on it. A backup that is not proved is an
 // error of status Failed, and the verification that comes with it says why. What was found is
-// kept in the repository, for List.
+// kept in the repository, for List; a scratch folder that runs full tells nothing of a backup.
 func (r *Repository) Verify(ctx context.Context, p Proof) (release.Verification, error) {
 	ctx, held, err := r.begin(ctx, useVerify, p.ID)
 	if err != nil {
@@ -56,7 +57,9 @@ func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, 
 		if errors.Is(err, ErrDamaged) {
 			err = errors.Join(err, r.suspect(ctx, p.ID))
 		}
-		err = errors.Join(err, r.note(ctx, p.ID, v))
+		if v.Proved || len(v.Differences) > 0 {
+			err = errors.Join(err, r.note(ctx, p.ID, v))
+		}
 	}
 	if err != nil {
 		return v, fmt.Errorf("verify backup %s: %w", p.ID, err)
@@ -67,8 +70,12 @@ func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, 
 func (r *Repository) verify(ctx context.Context, p Proof, folder string, v *release.Verification) error {
 	restored, err := r.bring(ctx, Target{ID: p.ID, Folder: folder})
 	if err != nil && fault.StatusOf(err) != fault.Partial {
-		if ctx.Err() == nil {
+		switch {
+		case ctx.Err() != nil:
+		case errors.Is(err, ErrDamaged):
 			v.Differences = append(v.Differences, err.Error())
+		case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+			err = fault.Hint(err, "give a folder with room for the whole backup as --scratch")
 		}
 		return err
 	}

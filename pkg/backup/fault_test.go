@@ -4,6 +4,7 @@ package backup_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -182,6 +183,29 @@ func TestABucketThatRunsFull(t *testing.T) {
 	}
 	made := save(t, again, source)
 	whole(t, open(t, options(t, place)), []release.Backup{first, made})
+}
+
+// A restore that is cancelled while it reads says nothing of damage.
+func TestACancelledRestoreIsNoDamage(t *testing.T) {
+	t.Parallel()
+	source := t.TempDir()
+	some(t, source, 20, 1<<20)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var cut atomic.Bool
+	place := s3(t, func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if cut.Load() && r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/backups/team/q") {
+			cancel()
+		}
+		return false
+	})
+	made := save(t, open(t, options(t, place)), source)
+	r := open(t, options(t, place))
+	cut.Store(true)
+	_, err := r.Restore(ctx, backup.Target{ID: made.ID, Folder: t.TempDir()})
+	if !errors.Is(err, context.Canceled) || errors.Is(err, backup.ErrDamaged) {
+		t.Errorf("%v", err)
+	}
 }
 
 // A restore reads each pack about once, whatever number of files lies in it.

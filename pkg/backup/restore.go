@@ -69,6 +69,9 @@ func (r *Repository) bring(ctx context.Context, t Target) (Restored, error) {
 	began := r.options.Now()
 	result, err := r.restore(ctx, t)
 	result.Seconds = r.options.Now().Sub(began).Seconds()
+	if ctx.Err() != nil && errors.Is(err, ErrDamaged) {
+		err = ctx.Err() // what was not read any more is not damaged
+	}
 	if err = errors.Join(err, r.failed()); err != nil {
 		return result, fmt.Errorf("restore backup %s to %s: %w", t.ID, t.Folder, err)
 	}

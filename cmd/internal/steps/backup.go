@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strconv"
 	"time"
 
@@ -58,13 +60,16 @@ func (s *BackupSave) Run(ctx context.Context, run *Run) error {
 	if s.vault.lock, err = s.locking.lock(); err != nil {
 		return err
 	}
+	folder := absolute(run, s.folder)
+	if err := aFolder(folder); err != nil {
+		return err
+	}
 	return s.subject.record(ctx, run, "backup-save", func(ctx context.Context, e *release.Entry) error {
 		repository, err := s.vault.open(ctx, run, e.App, e.Environment, true)
 		if err != nil {
 			return err
 		}
 		defer leave(ctx, run, repository)
-		folder := absolute(run, s.folder)
 		made, err := repository.Save(ctx, backup.Request{Folder: folder, Limit: s.timeout, Label: backup.Label{
 			App: e.App, Environment: e.Environment, Commit: e.Commit, Run: e.Run, Volume: cmp.Or(s.volume, folder),
 		}})
@@ -76,6 +81,18 @@ func (s *BackupSave) Run(ctx context.Context, run *Run) error {
 		return errors.Join(err, run.Host.Output("backup", made.ID),
 			run.Host.Output("stored-bytes", strconv.FormatInt(made.Stored, 10)))
 	})
+}
+
+// aFolder refuses what cannot be saved before a repository is set up for it.
+func aFolder(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fault.Usagef("folder %s: there is none", path)
+	case err == nil && !info.IsDir():
+		return fault.Hint(fault.Usagef("folder %s: is not a folder", path), "give the folder that holds it")
+	}
+	return nil // what else hinders, the save tells and records
 }
 
 // leave closes a repository whose work is done; what fails now loses nothing.

@@ -85,9 +85,9 @@ func usageTail(set *step.Set) string {
 
 func longHelp(set *step.Set) string {
 	var b strings.Builder
-	b.WriteString(set.Summary)
+	b.WriteString(wrap(set.Summary, 0))
 	if set.Long != "" {
-		b.WriteString("\n\n" + set.Long)
+		b.WriteString("\n\n" + flow(set.Long))
 	}
 	if len(set.Outputs) > 0 {
 		b.WriteString("\n\nOutputs:\n")

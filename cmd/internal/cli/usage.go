@@ -40,6 +40,18 @@ func usage(cmd *cobra.Command) error {
 	return err
 }
 
+// flow breaks the paragraphs of a text anew so that they fit a terminal. Those with lines that
+// are indented stay as they are.
+func flow(text string) string {
+	paragraphs := strings.Split(text, "\n\n")
+	for i, p := range paragraphs {
+		if !strings.HasPrefix(p, " ") && !strings.Contains(p, "\n ") {
+			paragraphs[i] = wrap(p, 0)
+		}
+	}
+	return strings.Join(paragraphs, "\n\n")
+}
+
 // wrap breaks text into lines that fit behind a margin of the given width.
 func wrap(text string, margin int) string {
 	var b strings.Builder

@@ -62,16 +62,19 @@ type RotateProve struct {
 // Declare implements Step.
 func (r *RotateProve) Declare(set *step.Set) {
 	set.Name, set.Summary = "rotate prove", "Restart or reload what still serves an older certificate, and prove on the wire that every ready pod serves the present one."
-	set.Long = "Every ready pod that uses a Certificate's Secret is asked through the API server: serial,\n" +
-		"chain, names and time. Annotations of the pod's template say how it is to be treated:\n" +
-		"  knowngood.dev/tls-port          ports that serve the certificate, e.g. \"8443\" or\n" +
-		"                                  \"5432/postgresql\"; \"none\" for a client's certificate\n" +
-		"  knowngood.dev/reload            command that makes the server read it anew, as a JSON\n" +
-		"                                  array or words; without it the workload is restarted\n" +
-		"  knowngood.dev/reload-container  where the command runs\n" +
-		"Workloads are restarted one after the other, as kubectl does it, and none is touched when\n" +
-		"one of them would be interrupted. There is no way back for a certificate: pods that were\n" +
-		"not reached go on with the old one until it expires."
+	set.Long = "Every ready pod that uses a Certificate's Secret is asked through the API server:\n" +
+		"serial, chain, names and time. Annotations of the pod's template say how it is to\n" +
+		"be treated:\n\n" +
+		"  knowngood.dev/tls-port          ports that serve the certificate, e.g. \"8443\"\n" +
+		"                                  or \"5432/postgresql\"; \"none\" for a client's\n" +
+		"                                  certificate\n" +
+		"  knowngood.dev/reload            command that makes the server read it anew, as\n" +
+		"                                  a JSON array or words; without it the workload\n" +
+		"                                  is restarted\n" +
+		"  knowngood.dev/reload-container  where the command runs\n\n" +
+		"Workloads are restarted one after the other, as kubectl does it, and none is\n" +
+		"touched when one of them would be interrupted. There is no way back for a\n" +
+		"certificate: pods that were not reached go on with the old one until it expires."
 	set.Example = "knowngood rotate prove --app shop --namespace shop --run \"$RUN\""
 	set.Faces = []step.Face{step.CLI, step.Action, step.Tekton}
 	r.subject.declare(set)

@@ -105,7 +105,11 @@ func parseOut[T any](dir, given string, formats func(string) (func(T) ([]byte, e
 	case !found || path == "":
 		return outFile[T]{}, fault.Hint(fault.Usagef("out %q: want FORMAT=FILE", given), "for instance --out sarif=knowngood.sarif")
 	case !known:
-		return outFile[T]{}, fault.Hint(fault.Usagef("out %q: there is no format %q", given, name), "see --help for the formats")
+		all := slices.DeleteFunc([]string{"sarif", "json", "junit", "gitlab", "markdown", "text"}, func(other string) bool {
+			_, ok := formats(other)
+			return !ok
+		})
+		return outFile[T]{}, fault.Hint(fault.Usagef("out %q: there is no format %q", given, name), "write one of %s, as in --out sarif=knowngood.sarif", strings.Join(all, ", "))
 	}
 	file := outFile[T]{given, filepath.Clean(within(dir, path)), form}
 	if info, err := os.Stat(filepath.Dir(file.path)); err != nil || !info.IsDir() {

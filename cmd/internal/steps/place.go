@@ -43,7 +43,7 @@ func (p *place) application() string {
 
 func named(app string) error {
 	if app == "" {
-		return fault.Hint(fault.Usagef("no application is named"), "give --app, or run where the repository is known")
+		return fault.Hint(fault.Usagef("no application is named"), "give --app, or set KNOWNGOOD_APP, or run in a git checkout that has a remote")
 	}
 	return nil
 }

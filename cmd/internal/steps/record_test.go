@@ -134,7 +134,7 @@ func TestWrongSubjectsAreErrorsOfUsageAndNothingRuns(t *testing.T) {
 			"--commit: commit \"main\": want 40 or 64 hexadecimal digits, as `git rev-parse HEAD` prints them",
 			"a branch, a tag or a short id can mean another commit tomorrow",
 		},
-		{"no application", func(s *subject) { s.app = "" }, "no application is named", "give --app, or run where the repository is known"},
+		{"no application", func(s *subject) { s.app = "" }, "no application is named", "give --app, or set KNOWNGOOD_APP, or run in a git checkout that has a remote"},
 		{"a name with a line", func(s *subject) { s.run = "1\n2" }, `run "1\n2": it holds a control character`, ""},
 		{"a tree that is none", func(s *subject) { s.tree = "x" }, "--tree: commit \"x\": want", "a branch, a tag or a short id can mean another commit tomorrow"},
 		{"a negative pull request", func(s *subject) { s.pullRequest = -1 }, "pull-request -1: want a number above zero", ""},

@@ -31,7 +31,8 @@ func (k *KeyRotate) Declare(set *step.Set) {
 		"After a leak give --copy-to: every backup is then copied into a new repository\n" +
 		"with a master key of its own, and read back from it. The old repository and its\n" +
 		"key stay as they are until you remove them; backups are known by their old ids\n" +
-		"in the new one too. The same command finishes a copy that was cut short."
+		"in the new one too. Holds and proofs are not copied: hold and verify there what\n" +
+		"has to stay. The same command finishes a copy that was cut short."
 	set.Example = "knowngood key rotate --app shop --repository s3://backups/shop --key-file shop-2.key"
 	set.Faces = []step.Face{step.CLI}
 	k.wanted.declare(set)
@@ -112,7 +113,7 @@ func (k *KeyRotate) copy(ctx context.Context, run *Run, key step.Hidden) error {
 		return fault.Hint(err, "the old repository is as it was; the same command goes on where this one ended")
 	}
 	return k.made.tell(run, fmt.Sprintf("%d backups are in %s, under a new master key, and were read back from there; %d had come before. "+
-		"The old repository %s is as it was: give the new place to every step that saves, save once, and then remove it and its key.",
+		"Holds and proofs stayed behind: hold and verify there what has to be kept. The old repository %s is as it was: give the new place to every step that saves, save once, and then remove it and its key.",
 		did.Backups, to.Place(), did.Before, from.Place()))
 }
 

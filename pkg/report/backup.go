@@ -61,7 +61,7 @@ func verifiedWord(b release.Backup) string {
 // Copies returns what a backup step left as text for a terminal or a log.
 func Copies(copies release.Copies) string {
 	p := &page{}
-	p.copies(&copies)
+	p.copies(&copies, nil)
 	return p.String()
 }
 
@@ -90,7 +90,8 @@ func fileWords(files, bytes int64) string {
 	return words
 }
 
-func (p *page) copies(copies *release.Copies) {
+// copies tells of backups; nobody can restore those that are gone.
+func (p *page) copies(copies *release.Copies, gone map[string]bool) {
 	if copies == nil {
 		return
 	}
@@ -113,7 +114,9 @@ func (p *page) copies(copies *release.Copies) {
 				p.field("✗ differs", cut(Clean(oneLine(difference)), errorLength))
 			}
 		}
-		if command := restoreCommand(copies.Repository, b.ID); command != "" {
+		if gone[b.ID] {
+			p.field("! given up", "a prune gave it up")
+		} else if command := restoreCommand(copies.Repository, b.ID); command != "" {
 			p.command("  restore", command)
 		}
 	}
@@ -190,7 +193,7 @@ func copiesWords(c *release.Copies) string {
 // backups are the copies of the run outside of its storage, and how they are restored.
 func (s story) backups(most int) block {
 	b := table("#### Backups\n\n", "| volume | backup | holds | proved |\n|:--|:--|:--|:--|\n", rankSnapshots, most, 4)
-	seen := map[string]bool{}
+	seen, gone := map[string]bool{}, givenUp(s.record)
 	clear := ""
 	for i := len(s.record.Entries) - 1; i >= 0; i-- {
 		copies := s.record.Entries[i].Copies
@@ -211,7 +214,7 @@ func (s story) backups(most int) block {
 			}
 			b.items = append(b.items, fmt.Sprintf("| %s | %s | %s | %s |\n",
 				codeEnd(one.Volume, pathLength), link(code(one.ID, nameLength), backupLink(s.linkTemplate, copies.Repository, one)), prose(backupWords(one), messageLength), proved))
-			if command := restoreCommand(copies.Repository, one.ID); command != "" && !strings.Contains(b.close, "```") {
+			if command := restoreCommand(copies.Repository, one.ID); command != "" && !gone[one.ID] && !strings.Contains(b.close, "```") {
 				b.close = "\n```sh\n" + command + "\n```\n\n"
 			}
 		}

@@ -61,8 +61,9 @@ func kept(record release.Record) string {
 		}
 	}
 	if e := record.Last("backup-save"); e != nil && e.Copies != nil {
+		gone := givenUp(record)
 		for _, b := range e.Copies.Backups {
-			if all++; b.Whole() {
+			if all++; b.Whole() && !gone[b.ID] {
 				good++
 			}
 		}

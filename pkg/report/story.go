@@ -4,6 +4,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/knowngood/knowngood/pkg/release"
@@ -121,7 +122,11 @@ func (s story) headline() (mark, string, string) {
 	case release.Warn:
 		return caution, "warn", "%[1]s may ship to %[2]s"
 	case "":
-		if s.gate == nil && s.onlyBackups() {
+		switch {
+		case s.gate != nil || !s.onlyBackups():
+		case s.nothingKept():
+			return caution, "given up", "%[1]s in %[2]s: a prune gave up every backup of this run"
+		default:
 			return good, "backed up", "%[1]s in %[2]s"
 		}
 		if restored := s.onlyRestored(); restored != "" {
@@ -135,11 +140,17 @@ func (s story) headline() (mark, string, string) {
 // onlyBackups tells whether the run did nothing but keep copies, which needs no gate.
 func (s story) onlyBackups() bool {
 	for _, e := range s.record.Entries {
-		if e.Step != "backup-save" && e.Step != "backup-verify" && e.Step != "report" {
+		if e.Step != "backup-save" && e.Step != "backup-verify" && e.Step != "prune" && e.Step != "report" {
 			return false
 		}
 	}
 	return s.record.Last("backup-save") != nil
+}
+
+// nothingKept tells whether prunes gave up every backup of the last save.
+func (s story) nothingKept() bool {
+	gone, e := givenUp(s.record), s.record.Last("backup-save")
+	return len(gone) > 0 && e.Copies != nil && !slices.ContainsFunc(e.Copies.Backups, func(b release.Backup) bool { return !gone[b.ID] })
 }
 
 // onlyRestored is what a run comes to that did nothing but restore, "" for another one.

@@ -61,7 +61,7 @@ func (h *History) Run(ctx context.Context, run *Run) error {
 		return err
 	}
 	store, err := catalog.OpenExisting(ctx, url, run.Now)
-	if errors.Is(err, catalog.ErrNotFound) && h.place.catalog == "" {
+	if errors.Is(err, catalog.ErrNotFound) && h.place.catalog == "" && h.run == "" {
 		return h.show(run, []release.Record{}) // nobody has stored anything in the default place yet
 	} else if err != nil {
 		return err
@@ -73,6 +73,9 @@ func (h *History) Run(ctx context.Context, run *Run) error {
 	if h.run != "" && err == nil {
 		if err = store.Verify(ctx, app, h.environment, h.run); err != nil {
 			err = fmt.Errorf("check the record of run %q in %s: %w", h.run, bucket.Redact(url), err)
+			if errors.Is(err, catalog.ErrNotFound) {
+				err = fault.Hint(err, "history without --run lists the runs of an application")
+			}
 		}
 	}
 	return errors.Join(err, h.show(run, records))

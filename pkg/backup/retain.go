@@ -63,8 +63,8 @@ type Fate struct {
 // Apply tells the fate of each copy; days begin at midnight in the zone. It depends on nothing
 // but its arguments, and not on their order.
 //
-// Only proved copies fill the places that the rules give. Copies that were not tried have such
-// places of their own beside them: they never push a proved one out. Besides, the newest
+// Only proved copies fill the places that the rules give. The places are filled once more by
+// those and the copies that were not tried together: these never push a proved one out. Besides, the newest
 // proved copy stays, and all that is newer: nothing better is known of that time. Where no
 // copy is proved, all stay.
 func (r Rules) Apply(copies []Copy, zone *time.Location) []Fate {

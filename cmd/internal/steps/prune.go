@@ -32,9 +32,9 @@ func (p *Prune) Declare(set *step.Set) {
 	set.Long = "Without --dry-run=false it shows the plan and changes nothing; with --plan and the\n" +
 		"digest that it showed, that plan is carried out and no other.\n\n" +
 		"Only backups that came back whole in a test restore fill the places that the rules\n" +
-		"give; those that nobody tried have such places of their own beside them. The newest\n" +
-		"proved backup of a volume always stays, and all that is newer; where none is proved,\n" +
-		"all stay. So do backups on hold, and those that a restore or a verify reads.\n\n" +
+		"give. They are filled once more by those and the ones that nobody tried together:\n" +
+		"an untried backup never pushes a proved one out. The newest proved backup of a\n" +
+		"volume always stays, and all that is newer; where none is proved, all stay. So do backups on hold, and those that a restore or a verify reads.\n\n" +
 		"A pruned backup is gone from the list at once. Its content is freed by later prunes:\n" +
 		"with one a day about the third day after, because saves and restores that began\n" +
 		"before may still count on it. Maintenance does not begin while anybody else is at\n" +

@@ -38,7 +38,7 @@ func (r *running) await(ctx context.Context) error {
 	}
 	pods := r.cluster.Core.CoreV1().Pods(r.cluster.Namespace)
 	err := kube.Wait(ctx, r.cluster, spec, pods, func(all []*corev1.Pod) (kube.Progress, error) {
-		pod := current(all)
+		pod := r.current(all)
 		progress, err := r.starting(ctx, pod)
 		progress.Done = err == nil && pod != nil && started(pod)
 		return progress, err
@@ -50,7 +50,7 @@ func (r *running) await(ctx context.Context) error {
 	spec.Timeout = r.job.Deadline + 2*grace // the cluster itself ends it before
 	var last *corev1.Pod
 	err = kube.Wait(ctx, r.cluster, spec, pods, func(all []*corev1.Pod) (kube.Progress, error) {
-		last = current(all)
+		last = r.current(all)
 		if last != nil && (last.Status.Phase == corev1.PodSucceeded || last.Status.Phase == corev1.PodFailed) {
 			return kube.Progress{Done: true}, nil
 		}
@@ -68,11 +68,12 @@ func (r *running) await(ctx context.Context) error {
 	return r.ended(last)
 }
 
-// current returns the newest pod that its node has not lost, or nil: the Job replaces those.
-func current(pods []*corev1.Pod) *corev1.Pod {
+// current returns the Job's newest pod that its node has not lost, or nil: the Job replaces those.
+// The pod of an earlier Job of the same name, which may linger, has ended and says nothing of this.
+func (r *running) current(pods []*corev1.Pod) *corev1.Pod {
 	var newest *corev1.Pod
 	for _, pod := range pods {
-		if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed && lost(pod) {
+		if !owned(pod, r.made.UID) || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed && lost(pod) {
 			continue
 		}
 		if newest == nil || newest.CreationTimestamp.Before(&pod.CreationTimestamp) {

@@ -118,8 +118,8 @@ func (r *running) claim(ctx context.Context, claim *corev1.PersistentVolumeClaim
 	return r.cluster.Explain(ctx, r.call("create", claims, claim.Name), err)
 }
 
-func owned(claim *corev1.PersistentVolumeClaim, by types.UID) bool {
-	return slices.ContainsFunc(claim.OwnerReferences, func(owner metav1.OwnerReference) bool { return owner.UID == by })
+func owned(object metav1.Object, by types.UID) bool {
+	return slices.ContainsFunc(object.GetOwnerReferences(), func(owner metav1.OwnerReference) bool { return owner.UID == by })
 }
 
 // make creates the Job, or finds the one of an earlier attempt. One that has failed, or runs

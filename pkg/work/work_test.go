@@ -211,6 +211,37 @@ func TestARepeatedAttemptWithOtherInputsBeginsAnew(t *testing.T) {
 	})
 }
 
+// A pod outlives its Job for a moment: garbage is collected later. What it handed back is of the
+// inputs that it was given.
+func TestThePodOfAnEarlierJobIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	inFake(t, &fakecluster.Jobs{Program: func(ctx context.Context, p *corev1.Pod, c *corev1.Container) (int32, string) {
+		time.Sleep(time.Second)
+		return says(nil, map[string]string{"backup": "k2"})(ctx, p, c)
+	}}, func(t *testing.T, c *fakecluster.Cluster) {
+		t.Helper()
+		status, message := says(nil, map[string]string{"backup": "k1"})(t.Context(), nil, nil)
+		pods := c.Core.CoreV1().Pods("shop")
+		_, err := pods.Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "shop", Name: "earlier", Labels: map[string]string{work.LabelJob: job().Name},
+				OwnerReferences: []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: job().Name, UID: "earlier"}},
+			},
+			Status: corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: []corev1.ContainerStatus{{
+				Name: "save", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: status, Message: message}},
+			}}},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcome, err := work.Run(t.Context(), c.Cluster, job())
+		var got map[string]string
+		if err != nil || outcome.Messages["save"].Read(&got) != nil || got["backup"] != "k2" {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}
+
 func TestAJobWhoseCallerDiedGoesByItself(t *testing.T) {
 	t.Parallel()
 	inFake(t, &fakecluster.Jobs{Program: func(ctx context.Context, p *corev1.Pod, c *corev1.Container) (int32, string) {

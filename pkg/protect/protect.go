@@ -107,7 +107,7 @@ func (q Request) save(ctx context.Context, cluster *kube.Cluster, s release.Snap
 	}
 	ended, err := work.Run(ctx, cluster, job)
 	message, told := ended.Messages[program]
-	if !told || len(message.Result) == 0 {
+	if err != nil && (!told || len(message.Result) == 0) {
 		return release.Copies{}, err
 	}
 	var copies release.Copies

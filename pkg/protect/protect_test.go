@@ -3,14 +3,20 @@
 package protect
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/work"
+	"github.com/knowngood/knowngood/test/fakecluster"
 )
 
 const commit = release.Commit("0123456789abcdef0123456789abcdef01234567")
@@ -42,6 +48,29 @@ func TestWhatAJobHandsBackIsAboutWhatWasAsked(t *testing.T) {
 		if err := q.doubt(release.Copies{Backups: []release.Backup{b}}, s); err == nil {
 			t.Errorf("%s was believed", name)
 		}
+	}
+}
+
+// A Job that ends well and hands nothing back made no backup that anybody knows of.
+func TestAJobThatHandsNothingBackSavedNothing(t *testing.T) {
+	t.Parallel()
+	c := fakecluster.New(t, "shop",
+		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}, Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "pv"}},
+		&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv"}})
+	(&fakecluster.Jobs{Program: func(context.Context, *corev1.Pod, *corev1.Container) (int32, string) {
+		message, err := work.Encode(nil, nil)
+		if err != nil {
+			panic(err)
+		}
+		return 0, string(message)
+	}}).Play(t, c)
+	q := Request{
+		Subject: release.Subject{App: "shop", Environment: "test", Run: "1", Commit: commit}, Image: "knowngood:1", Memory: "1Gi", Start: time.Minute, Deadline: time.Hour,
+		Snapshots: []release.Snapshot{{Namespace: "shop", Claim: "db", Name: "db-cut", UID: "1", Ready: true, StorageClass: "fast", ClaimBytes: 1}},
+	}
+	copies, err := Save(t.Context(), c.Cluster, q)
+	if fault.StatusOf(err) != fault.Failed || !strings.Contains(err.Error(), "handed no result back") || len(copies.Backups) != 0 {
+		t.Errorf("%d backups, error %v", len(copies.Backups), err)
 	}
 }
 

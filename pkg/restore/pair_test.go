@@ -172,6 +172,30 @@ func TestKilledWithTwoClaims(t *testing.T) {
 	}
 }
 
+// Whoever names one claim of two does not mean the volume of the other.
+func TestOneClaimOfTwoIsNotTheWholeRestore(t *testing.T) {
+	t.Parallel()
+	inFake(t, func(t *testing.T, w *world) {
+		cuts := w.beginPair(t)
+		_, err := w.restored(t, w.request(release.RestoreInPlace, func(r *restore.Request) { r.Snapshots = cuts }))
+		fatal(t, err)
+		for _, way := range []release.RestoreWay{release.RestoreConfirm, release.RestoreUndo} {
+			_, err = w.restored(t, w.request(way, func(r *restore.Request) { r.Claims = pair[:1] }))
+			if fault.StatusOf(err) != fault.Usage {
+				t.Fatalf("%s of one: %v, want usage", way, err)
+			}
+			mentions(t, "error", err.Error(), "restore restore-1, which is meant, is of claim right as well")
+		}
+		if now := w.readPair(t); now != "good" {
+			t.Errorf("they hold %q", now)
+		}
+		got, err := w.restored(t, w.request(release.RestoreConfirm, func(r *restore.Request) { r.Claims = pair }))
+		if fatal(t, err); !got.Claims[0].Removed || !got.Claims[1].Removed {
+			t.Errorf("confirmed: %+v", got.Claims)
+		}
+	})
+}
+
 // killedPair tells whether the killer came to kill.
 func (w *world) killedPair(t *testing.T, k *killer, finish bool) bool {
 	t.Helper()

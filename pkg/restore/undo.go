@@ -36,7 +36,7 @@ func (p *Plan) meant(ctx context.Context) ([]kept, error) {
 	case 0:
 		return nil, fault.Hint(fault.Usagef("no restore that is meant keeps a volume for a claim of namespace %s", p.cluster.Namespace), "%s", p.others(all))
 	case 1:
-		return groups[order[0]], nil
+		return groups[order[0]], p.wholly(groups[order[0]])
 	}
 	var words []string
 	for _, name := range order {
@@ -44,6 +44,17 @@ func (p *Plan) meant(ctx context.Context) ([]kept, error) {
 	}
 	return nil, fault.Hint(fault.Usagef("%d restores keep volumes for claims of namespace %s", len(order), p.cluster.Namespace),
 		"name one of them with --run: %s", strings.Join(words, "; "))
+}
+
+// wholly refuses claims that are only some of the restore's: it is undone, or what it kept given
+// up, as a whole.
+func (p *Plan) wholly(group []kept) error {
+	for _, k := range group {
+		if len(p.request.Claims) > 0 && !slices.Contains(p.request.Claims, k.Claim) {
+			return fault.Hint(fault.Usagef("restore %s, which is meant, is of claim %s as well", k.Restore, k.Claim), "give that claim too, with --claim %s", k.Claim)
+		}
+	}
+	return nil
 }
 
 // means tells whether a restore may be the one that is meant. One that was an undo is undone

@@ -169,7 +169,7 @@ func (p *Plan) actInPlace(ctx context.Context, swaps []*swap) error {
 		}
 		p.add(func(ctx context.Context) error {
 			p.note("what claim %s held before is kept: go back with knowngood restore --undo --run %s, or delete it with knowngood restore --confirm --run %s", w.Claim, p.Name, p.Name)
-			return p.rewrite(ctx, w.old, func(j *journal) { j.Done = true })
+			return p.rewrite(ctx, w.old, func(j *journal) error { j.Done = true; return nil })
 		}, "note on volume %s that the restore of claim %s is done; it is kept until it is confirmed", w.old, w.Claim)
 	}
 	return nil
@@ -236,6 +236,9 @@ func (p *Plan) takeAway(ctx context.Context, name string, uid types.UID, volume 
 	_, marked := stays.Labels[release.LabelKept]
 	if policy := stays.Spec.PersistentVolumeReclaimPolicy; policy != corev1.PersistentVolumeReclaimRetain || !marked {
 		return fmt.Errorf("claim %s is not deleted: its volume %s has the policy %s: somebody changed it", name, volume, policy)
+	}
+	if err := p.undone(stays); err != nil {
+		return fmt.Errorf("claim %s is not deleted: %w", name, err)
 	}
 	if err := p.remove(ctx, name, uid); err != nil {
 		return err

@@ -52,6 +52,7 @@ type kept struct {
 	journal
 	volume string
 	phase  corev1.PersistentVolumePhase
+	policy corev1.PersistentVolumeReclaimPolicy
 }
 
 // mark is the value of the label on the volumes that are kept for a claim.
@@ -67,7 +68,7 @@ func (p *Plan) keeping(ctx context.Context) ([]kept, error) {
 	var all []kept
 	for i := range list.Items {
 		volume := &list.Items[i]
-		k := kept{volume: volume.Name, phase: volume.Status.Phase}
+		k := kept{volume: volume.Name, phase: volume.Status.Phase, policy: volume.Spec.PersistentVolumeReclaimPolicy}
 		if err := json.Unmarshal([]byte(volume.Annotations[release.AnnotationRestore]), &k.journal); err != nil {
 			if ref := volume.Spec.ClaimRef; ref != nil && ref.Namespace != p.cluster.Namespace {
 				continue // another namespace's
@@ -145,20 +146,38 @@ func (p *Plan) keep(ctx context.Context, name string, j journal) error {
 }
 
 // rewrite changes the journal of a kept volume.
-func (p *Plan) rewrite(ctx context.Context, name string, edit func(*journal)) error {
+func (p *Plan) rewrite(ctx context.Context, name string, edit func(*journal) error) error {
 	return p.change(ctx, name, func(volume *corev1.PersistentVolume) (map[string]any, error) {
 		var j journal
 		before := volume.Annotations[release.AnnotationRestore]
 		if err := json.Unmarshal([]byte(before), &j); err != nil {
 			return nil, fmt.Errorf("the journal on volume %s: %w", name, err)
 		}
-		edit(&j)
+		if err := edit(&j); err != nil {
+			return nil, err
+		}
 		after, err := json.Marshal(j)
 		if err != nil || string(after) == before {
 			return nil, err
 		}
 		return map[string]any{"metadata": map[string]any{"annotations": map[string]any{release.AnnotationRestore: string(after)}}}, nil
 	})
+}
+
+// undone returns an error where another undo than this is under way with the volume.
+func (p *Plan) undone(volume *corev1.PersistentVolume) error {
+	var j journal
+	if err := json.Unmarshal([]byte(volume.Annotations[release.AnnotationRestore]), &j); err != nil {
+		return fmt.Errorf("the journal on volume %s: %w", volume.Name, err)
+	}
+	return p.rival(volume.Name, j)
+}
+
+func (p *Plan) rival(volume string, j journal) error {
+	if j.Undo == "" || j.Undo == p.Name {
+		return nil
+	}
+	return fmt.Errorf("undo %s is under way, which puts volume %s back", kube.OneLine(j.Undo), volume)
 }
 
 // release ends the keeping of a volume: its journal goes, and it has its old policy again.

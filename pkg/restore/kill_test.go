@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
@@ -152,6 +154,72 @@ func TestOneAtATime(t *testing.T) {
 		fatal(t, err)
 		if w.read(t) != "good" || got.Source.Commit != commit {
 			t.Errorf("went on from its journal to %q, %+v", w.read(t), got.Source)
+		}
+	})
+}
+
+// An undo that comes while a restore is at work stops it before it takes the claim away, and
+// gives up the keeping of no volume whose claim is about to go.
+func TestAnUndoBesideARestore(t *testing.T) {
+	t.Parallel()
+	inFake(t, func(t *testing.T, w *world) {
+		w.begin(t, "loop")
+		old := w.volumeOf(t, claim)
+		undo := func() error { _, err := w.restored(t, w.request(release.RestoreUndo)); return err }
+		w.before(t, "delete claim", func() {
+			disarm := w.fake.arm(&killer{at: 1, after: true})
+			defer disarm()
+			_ = undo()
+		}, func() {
+			_, err := w.restored(t, w.request(release.RestoreInPlace))
+			if err == nil || w.volumeOf(t, claim) != old {
+				t.Fatalf("it went on: %v", err)
+			}
+			mentions(t, "error", err.Error(), "claim data-db-0 is not deleted: undo undo-1 is under way")
+		})
+		claims := w.Core.CoreV1().PersistentVolumeClaims(w.Namespace)
+		going := func(at *metav1.Time) {
+			now, err := claims.Get(t.Context(), claim, metav1.GetOptions{})
+			fatal(t, err)
+			now.DeletionTimestamp = at
+			_, err = claims.Update(t.Context(), now, metav1.UpdateOptions{})
+			fatal(t, err)
+		}
+		w.before(t, "end the keeping", func() { going(&metav1.Time{Time: time.Now()}) }, func() {
+			if err := undo(); err == nil || !strings.Contains(err.Error(), "is kept still") {
+				t.Fatalf("undone though the claim goes: %v", err)
+			}
+		})
+		if v := w.volume(t, old); v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain {
+			t.Errorf("the policy of volume %s is %s", old, v.Spec.PersistentVolumeReclaimPolicy)
+		}
+		going(nil)
+		fatal(t, undo())
+		if now := w.read(t); now != "bad" || w.volumeOf(t, claim) != old {
+			t.Errorf("it holds %q on %s", now, w.volumeOf(t, claim))
+		}
+	})
+}
+
+// What the storage has not deleted yet after a confirm is not put back: the claim is not taken
+// away for it.
+func TestWhatIsGivenUpIsNotPutBack(t *testing.T) {
+	t.Parallel()
+	inFake(t, func(t *testing.T, w *world) {
+		w.begin(t, "loop")
+		old := w.volumeOf(t, claim)
+		_, err := w.restored(t, w.request(release.RestoreInPlace))
+		fatal(t, err)
+		given := w.volume(t, old)
+		given.Spec.PersistentVolumeReclaimPolicy, given.Status.Phase = corev1.PersistentVolumeReclaimDelete, corev1.VolumeFailed
+		_, err = w.Core.CoreV1().PersistentVolumes().Update(t.Context(), given, metav1.UpdateOptions{})
+		fatal(t, err)
+		now := w.volumeOf(t, claim)
+		if _, err = w.restored(t, w.request(release.RestoreUndo)); fault.StatusOf(err) != fault.Usage {
+			t.Errorf("%v, want usage", err)
+		}
+		if w.volumeOf(t, claim) != now || w.read(t) != "good" {
+			t.Errorf("the claim was touched")
 		}
 	})
 }

@@ -137,6 +137,10 @@ func (p *Plan) planUndo(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if k.policy != corev1.PersistentVolumeReclaimRetain {
+			return fault.Hint(fault.Usagef("volume %s has the policy %s: what restore %s kept is given up already", k.volume, k.policy, k.Restore),
+				"if it is there still, tell it to stay first: kubectl patch persistentvolume %s -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'", k.volume)
+		}
 		undo[i] = &undoing{kept: k, now: now, into: &p.result.Claims[i]}
 		if now != nil && now.Spec.VolumeName != k.volume {
 			undo[i].away = now.Spec.VolumeName
@@ -175,9 +179,25 @@ func (p *Plan) actUndo(ctx context.Context, undo []*undoing) error {
 			if u.away != "" {
 				p.note("what claim %s held until now is kept on volume %s: go back with knowngood restore --undo --run %s, or delete it with --confirm --run %s", u.Claim, u.away, p.Name, p.Name)
 			}
+			if err := p.belongs(ctx, u.Claim, u.volume); err != nil {
+				return err
+			}
 			return p.release(ctx, u.volume, u.Policy)
 		},
 			"end the keeping of volume %s, which is claim %s's again, with its policy %s", u.volume, u.Claim, u.Policy)
+	}
+	return nil
+}
+
+// belongs makes sure that a claim has the volume and is not about to go: what is kept no longer
+// would go with it.
+func (p *Plan) belongs(ctx context.Context, name, volume string) error {
+	now, err := p.claim(ctx, name)
+	switch {
+	case err != nil:
+		return err
+	case now == nil || now.DeletionTimestamp != nil || now.Spec.VolumeName != volume:
+		return fmt.Errorf("claim %s is being deleted or has another volume by now: volume %s is kept still", name, volume)
 	}
 	return nil
 }
@@ -186,7 +206,13 @@ func (p *Plan) actUndo(ctx context.Context, undo []*undoing) error {
 func (p *Plan) actMark(u *undoing) {
 	if u.Undo == "" {
 		p.add(func(ctx context.Context) error {
-			return p.rewrite(ctx, u.volume, func(j *journal) { j.Undo = p.Name })
+			return p.rewrite(ctx, u.volume, func(j *journal) error {
+				if err := p.rival(u.volume, *j); err != nil {
+					return err
+				}
+				j.Undo = p.Name
+				return nil
+			})
 		}, "note on volume %s that it is put back", u.volume)
 	}
 	if u.away == "" || u.back() {
@@ -282,6 +308,9 @@ func (p *Plan) actConfirm(k kept, into *release.RestoredClaim) {
 		return p.change(ctx, k.volume, func(volume *corev1.PersistentVolume) (map[string]any, error) {
 			if ref := volume.Spec.ClaimRef; volume.Status.Phase == corev1.VolumeBound || ref == nil || ref.UID != k.ClaimUID {
 				return nil, fmt.Errorf("volume %s is bound again by somebody: it is not deleted", k.volume)
+			}
+			if err := p.undone(volume); err != nil {
+				return nil, fmt.Errorf("volume %s is not deleted: %w", k.volume, err)
 			}
 			return map[string]any{"spec": map[string]any{"persistentVolumeReclaimPolicy": corev1.PersistentVolumeReclaimDelete}}, nil
 		})

@@ -60,8 +60,10 @@ func (k *KeyRotate) Run(ctx context.Context, run *Run) error {
 		return k.copy(ctx, run, key)
 	case key != "":
 		k.wanted.known = key // of a change that was cut short, perhaps after it was done
-		if done, err := k.opens(ctx, run); done || err != nil {
-			return errors.Join(err, k.tell(run))
+		if done, err := k.opens(ctx, run); err != nil {
+			return err
+		} else if done {
+			return k.tell(run)
 		}
 		k.wanted.known = old
 	}

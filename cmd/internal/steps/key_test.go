@@ -14,6 +14,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/step"
 	"github.com/knowngood/knowngood/test/fakecluster"
@@ -109,6 +110,23 @@ func TestAKeyHasOneSource(t *testing.T) {
 		if fault.StatusOf(err) != fault.Usage || !strings.Contains(err.Error(), " and ") || strings.Contains(err.Error(), "a key of") {
 			t.Errorf("error %v", err)
 		}
+	}
+}
+
+// Whether the new key opens the repository is not known where that cannot be asked, and the old
+// one may be the only one that does.
+func TestARotationThatCannotAskTellsOfNoChange(t *testing.T) {
+	t.Parallel()
+	run, face := keeping(t)
+	k := &KeyRotate{}
+	k.Declare(&step.Set{})
+	k.wanted.password, k.made.file = "the old key of the repository", "shop-2.key"
+	k.wanted.app, k.wanted.repository = "shop", filepath.Join(run.Dir, "absent")
+	if err := backup.WriteKey(filepath.Join(run.Dir, "shop-2.key"), backup.NewKey()); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Run(t.Context(), run); !errors.Is(err, backup.ErrEmpty) || face.told.Len() > 0 || len(face.outputs) > 0 {
+		t.Errorf("error %v, told %q, outputs %q", err, face.told.String(), face.outputs)
 	}
 }
 

@@ -9,9 +9,13 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/step"
@@ -46,6 +50,15 @@ func TestMain(m *testing.M) {
 		_, err := r.Restore(ctx, backup.Target{ID: os.Args[3], Folder: os.Args[2]})
 		check(err)
 		fmt.Println("restored")
+	case "verify in a full folder":
+		signal.Ignore(unix.SIGXFSZ)
+		check(unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}))
+		_, err := r.Verify(ctx, backup.Proof{ID: os.Args[3], Scratch: os.Args[2]})
+		fmt.Println(err)
+	case "verify as nobody":
+		check(syscall.Setuid(65534))
+		_, err := r.Verify(ctx, backup.Proof{ID: os.Args[3], Scratch: os.Args[2]})
+		fmt.Println(err)
 	case "verify":
 		_, err := r.Verify(ctx, backup.Proof{ID: os.Args[3], Scratch: os.Args[2]})
 		check(err)

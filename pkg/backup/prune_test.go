@@ -199,6 +199,38 @@ func TestAPlanThatChangedIsNotCarriedOut(t *testing.T) {
 	}
 }
 
+// A verify that this machine cannot end says nothing of the backup, which stays proved: a prune
+// would give up what it calls refuted.
+func TestAVerifyThatThisMachineCannotEndRefutesNothing(t *testing.T) {
+	t.Parallel()
+	for what, says := range map[string]string{"verify in a full folder": "file too large", "verify as nobody": "owner"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			if os.Geteuid() != 0 && what == "verify as nobody" {
+				t.Skip("only root becomes another user")
+			}
+			place, source, scratch := t.TempDir(), t.TempDir(), t.TempDir()
+			check(errors.Join(os.Chmod(scratch, 0o777), os.Chmod(filepath.Dir(scratch), 0o755))) //nolint:gosec // for another user
+			some(t, source, 1, 4<<20)
+			r := open(t, options(t, place))
+			made := proved(t, r, source)
+			check(filepath.WalkDir(place, func(path string, _ os.DirEntry, err error) error {
+				if os.Geteuid() == 0 {
+					err = errors.Join(err, os.Chown(path, 65534, 65534))
+				}
+				return err
+			}))
+			if said := strings.Join(killed(t, time.Minute, what, place, scratch, made.ID), "\n"); !strings.Contains(said, says) {
+				t.Fatalf("it said %q, want %q", said, says)
+			}
+			listed, err := open(t, options(t, place)).List(t.Context(), backup.Query{})
+			if err != nil || len(listed) != 1 || !listed[0].Verified.Proved {
+				t.Errorf("%v, %+v", err, listed)
+			}
+		})
+	}
+}
+
 func TestWhatIsHeldOrInUseStays(t *testing.T) {
 	t.Parallel()
 	place := t.TempDir()

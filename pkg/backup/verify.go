@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/manifest"
+	"golang.org/x/sys/unix"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
@@ -33,7 +33,7 @@ type Proof struct {
 // Verify restores a backup to a scratch folder, compares all that came back with the
 // manifest, and runs the application's own check on it. A backup that is not proved is an
 // error of status Failed, and the verification that comes with it says why. What was found is
-// kept in the repository, for List; a scratch folder that runs full tells nothing of a backup.
+// kept in the repository, for List, unless it says more of this machine than of the backup.
 func (r *Repository) Verify(ctx context.Context, p Proof) (release.Verification, error) {
 	ctx, held, err := r.begin(ctx, useVerify, p.ID)
 	if err != nil {
@@ -51,13 +51,13 @@ func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, 
 		return v, err
 	}
 	defer own.remove(r.options.Log)
-	err = r.verify(ctx, p, filepath.Join(own.path, "data"), &v)
+	of, err := r.verify(ctx, p, filepath.Join(own.path, "data"), &v)
 	v.Seconds = r.options.Now().Sub(v.At).Seconds()
 	if ctx.Err() == nil {
 		if errors.Is(err, ErrDamaged) {
 			err = errors.Join(err, r.suspect(ctx, p.ID))
 		}
-		if v.Proved || len(v.Differences) > 0 {
+		if of {
 			err = errors.Join(err, r.note(ctx, p.ID, v))
 		}
 	}
@@ -67,38 +67,47 @@ func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, 
 	return v, nil
 }
 
-func (r *Repository) verify(ctx context.Context, p Proof, folder string, v *release.Verification) error {
+// verify finds out whether a backup is proved; of is false where what it found is no news of the
+// backup: a scratch folder that is full, or owners that only root can give back.
+func (r *Repository) verify(ctx context.Context, p Proof, folder string, v *release.Verification) (of bool, err error) {
 	restored, err := r.bring(ctx, Target{ID: p.ID, Folder: folder})
-	if err != nil && fault.StatusOf(err) != fault.Partial {
+	partly := fault.StatusOf(err) == fault.Partial
+	if err != nil && !partly {
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(err, ErrDamaged):
 			v.Differences = append(v.Differences, err.Error())
-		case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EFBIG):
 			err = fault.Hint(err, "give a folder with room for the whole backup as --scratch")
 		}
-		return err
+		return errors.Is(err, ErrDamaged), err
 	}
 	v.Files, v.Bytes = restored.Files, restored.Bytes
 	if v.Differences, err = r.compare(ctx, p.ID, folder); err != nil {
-		return err
+		return !local(err), err
 	}
 	if len(v.Differences) > 0 {
 		err = fmt.Errorf("%d things came back otherwise than they were saved, the first: %s", len(v.Differences), v.Differences[0])
 		v.Differences = v.Differences[:min(len(v.Differences), mostLacking)]
 		if os.Geteuid() != 0 {
-			return fault.Hint(err, "verify as root, who can give files back to their owners")
+			return !partly, fault.Hint(err, "verify as root, who can give files back to their owners")
 		}
-		return err
+		return true, err
 	}
 	if p.Check != nil {
 		if err := p.Check(ctx, folder); err != nil {
 			v.Differences = []string{"the check failed: " + err.Error()}
-			return err
+			return true, err
 		}
 	}
 	v.Proved = true
-	return nil
+	return true, nil
+}
+
+// local tells errors of this machine's file system from those of a backup.
+func local(err error) bool {
+	var number unix.Errno
+	return !errors.Is(err, ErrDamaged) && errors.As(err, &number)
 }
 
 // Prove is Verify for a check that runs elsewhere, e.g. in an image of the application's own: the
@@ -110,7 +119,7 @@ func (r *Repository) Prove(ctx context.Context, id, folder string) (release.Veri
 	if err != nil {
 		return v, err
 	}
-	err = r.verify(ctx, Proof{ID: id}, folder, &v)
+	_, err = r.verify(ctx, Proof{ID: id}, folder, &v)
 	if ctx.Err() == nil && errors.Is(err, ErrDamaged) {
 		err = errors.Join(err, r.suspect(ctx, id))
 	}

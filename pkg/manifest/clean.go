@@ -135,7 +135,7 @@ func (s *scrub) member(path []string, o object, free bool) {
 	for _, key := range slices.Sorted(maps.Keys(o)) {
 		at := append(slices.Clone(path), key)
 		switch text, ok := o[key].(string); {
-		case key == "labels" || key == "matchLabels" || key == "binaryData":
+		case !free && (key == "labels" || key == "matchLabels" || key == "binaryData"):
 		case ok && isNamed && key == "value":
 			if secret(name, text) {
 				o[key] = s.hold(append(slices.Clone(path), name))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/blob"
@@ -64,6 +65,9 @@ func (r *Repository) prune(ctx context.Context, q Pruning, held *lease) (Pruned,
 			return did, err
 		}
 	}
+	if err := r.unclaimed(ctx, did.Plan, held); err != nil {
+		return did, err
+	}
 	if err := r.giveUp(ctx, did.Plan, held); err != nil {
 		return did, err
 	}
@@ -73,6 +77,34 @@ func (r *Repository) prune(ctx context.Context, q Pruning, held *lease) (Pruned,
 	}
 	did.Upkeep.Prolonged, err = r.prolong(ctx)
 	return did, err
+}
+
+// unclaimed makes sure that nobody holds or reads by now what the plan gives up: it may have taken
+// a while to show and to note.
+func (r *Repository) unclaimed(ctx context.Context, p Plan, held *lease) error {
+	gone := p.Gone()
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := r.kopia.Refresh(ctx); err != nil {
+		return err
+	}
+	holds, err := r.holds(ctx)
+	if err != nil {
+		return err
+	}
+	uses, err := held.others(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range gone {
+		b.Hold, b.Verified = holds[b.ID], nil
+		if now := copyOf(b, uses, time.Time{}); now.Bound != "" {
+			return fault.Hint(fault.Exit(fault.Usage, fmt.Errorf("%w: backup %s is %s", ErrPlan, b.ID, now.Bound)),
+				"nothing was given up; look at the plan again: knowngood prune without --dry-run=false")
+		}
+	}
+	return nil
 }
 
 // giveUp takes what the plan gives up out of the list, all of it in one step.

@@ -199,6 +199,32 @@ func TestAPlanThatChangedIsNotCarriedOut(t *testing.T) {
 	}
 }
 
+// A hold that comes while the plan is noted is kept to.
+func TestAHoldThatComesWithThePruneCounts(t *testing.T) {
+	t.Parallel()
+	place := t.TempDir()
+	r, other := open(t, options(t, place)), open(t, options(t, place))
+	source := t.TempDir()
+	some(t, source, 2, 2000)
+	old := proved(t, r, source)
+	proved(t, r, source)
+	q := pruning(1)
+	q.Before = func(ctx context.Context, p backup.Plan) error {
+		if len(p.Gone()) != 1 || p.Gone()[0].ID != old.ID {
+			t.Errorf("%+v", p)
+		}
+		_, err := other.Hold(ctx, old.ID, "the audit")
+		return err
+	}
+	_, err := r.Prune(t.Context(), q)
+	if !errors.Is(err, backup.ErrPlan) || !strings.Contains(err.Error(), "the audit") || fault.StatusOf(err) != fault.Usage {
+		t.Errorf("error %v", err)
+	}
+	if got := ids(t, open(t, options(t, place))); len(got) != 2 {
+		t.Errorf("left: %q", got)
+	}
+}
+
 // A verify that this machine cannot end says nothing of the backup, which stays proved: a prune
 // would give up what it calls refuted.
 func TestAVerifyThatThisMachineCannotEndRefutesNothing(t *testing.T) {

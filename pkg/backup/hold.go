@@ -4,10 +4,12 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/manifest"
+	"github.com/kopia/kopia/snapshot"
 
 	"github.com/knowngood/knowngood/pkg/release"
 )
@@ -27,6 +29,16 @@ func (r *Repository) Hold(ctx context.Context, id, reason string) (release.Hold,
 		_, err := w.ReplaceManifests(ctx, noteLabels(holdType, id), h)
 		return err
 	})
+	if err == nil {
+		// A prune that came in between has given the backup up.
+		err = r.kopia.Refresh(ctx)
+	}
+	if err == nil {
+		_, err = snapshot.LoadSnapshot(ctx, r.kopia, manifest.ID(id))
+	}
+	if errors.Is(err, snapshot.ErrSnapshotNotFound) {
+		err = fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
 	if err != nil {
 		return h, fmt.Errorf("hold backup %s in %s: %w", id, r.Place(), err)
 	}

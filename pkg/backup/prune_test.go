@@ -223,6 +223,11 @@ func TestAHoldThatComesWithThePruneCounts(t *testing.T) {
 	if got := ids(t, open(t, options(t, place))); len(got) != 2 {
 		t.Errorf("left: %q", got)
 	}
+	check(other.Unhold(t.Context(), old.ID))
+	prune(t, open(t, options(t, place)), pruning(1))
+	if _, err := other.Hold(t.Context(), old.ID, "too late"); !errors.Is(err, backup.ErrNotFound) {
+		t.Errorf("held what is gone: %v", err)
+	}
 }
 
 // A verify that this machine cannot end says nothing of the backup, which stays proved: a prune

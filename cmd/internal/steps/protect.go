@@ -165,6 +165,9 @@ func (p *protecting) run(ctx context.Context, run *Run, c *cluster, taken *relea
 	q.Subject, q.Snapshots = e.Subject, taken.Snapshots
 	before := connected.Waited()
 	copies, err := protect.Save(ctx, connected, q)
+	if len(copies.Backups) == 0 { // the place is as it was given, and not as a Job tells it
+		copies.Repository = bucket.Redact(copies.Repository)
+	}
 	e.Copies, e.Waited = &copies, (connected.Waited() - before).Seconds()
 	if len(copies.Backups) > 0 {
 		run.Tell(report.Copies(copies))

@@ -129,6 +129,21 @@ func TestSnapshotSavesWhatItTookAndProvesIt(t *testing.T) {
 	}
 }
 
+// The record of backups that could not be made holds no more of the address than one that could.
+func TestAnAddressIsRecordedWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	run, _ := newRun(t)
+	p := protecting{}
+	p.prepared.Repository = "azblob://backups/shop?signature=s3cret"
+	var e release.Entry
+	if err := p.run(t.Context(), run, &cluster{connected: twoClaims(t).Cluster}, &release.Protection{}, &e); err != nil {
+		t.Fatal(err)
+	}
+	if place := e.Copies.Repository; !strings.HasPrefix(place, "azblob://backups/shop") || strings.Contains(place, "s3cret") {
+		t.Errorf("recorded %q", place)
+	}
+}
+
 // add gives the cluster what backups need: a StorageClass and the Secret with the key.
 func add(t *testing.T, c *fakecluster.Cluster, policy corev1.PersistentVolumeReclaimPolicy) {
 	t.Helper()

@@ -164,22 +164,6 @@ func (p *Plan) rewrite(ctx context.Context, name string, edit func(*journal) err
 	})
 }
 
-// undone returns an error where another undo than this is under way with the volume.
-func (p *Plan) undone(volume *corev1.PersistentVolume) error {
-	var j journal
-	if err := json.Unmarshal([]byte(volume.Annotations[release.AnnotationRestore]), &j); err != nil {
-		return fmt.Errorf("the journal on volume %s: %w", volume.Name, err)
-	}
-	return p.rival(volume.Name, j)
-}
-
-func (p *Plan) rival(volume string, j journal) error {
-	if j.Undo == "" || j.Undo == p.Name {
-		return nil
-	}
-	return fmt.Errorf("undo %s is under way, which puts volume %s back", kube.OneLine(j.Undo), volume)
-}
-
 // release ends the keeping of a volume: its journal goes, and it has its old policy again.
 func (p *Plan) release(ctx context.Context, name string, policy corev1.PersistentVolumeReclaimPolicy) error {
 	return p.change(ctx, name, func(volume *corev1.PersistentVolume) (map[string]any, error) {

@@ -46,17 +46,6 @@ func (p *Plan) meant(ctx context.Context) ([]kept, error) {
 		"name one of them with --run: %s", strings.Join(words, "; "))
 }
 
-// wholly refuses claims that are only some of the restore's: it is undone, or what it kept given
-// up, as a whole.
-func (p *Plan) wholly(group []kept) error {
-	for _, k := range group {
-		if len(p.request.Claims) > 0 && !slices.Contains(p.request.Claims, k.Claim) {
-			return fault.Hint(fault.Usagef("restore %s, which is meant, is of claim %s as well", k.Restore, k.Claim), "give that claim too, with --claim %s", k.Claim)
-		}
-	}
-	return nil
-}
-
 // means tells whether a restore may be the one that is meant. One that was an undo is undone
 // only by its name: an undo whose end was not seen can then be repeated without harm.
 func (p *Plan) means(name string, of, all []kept) bool {
@@ -185,19 +174,6 @@ func (p *Plan) actUndo(ctx context.Context, undo []*undoing) error {
 			return p.release(ctx, u.volume, u.Policy)
 		},
 			"end the keeping of volume %s, which is claim %s's again, with its policy %s", u.volume, u.Claim, u.Policy)
-	}
-	return nil
-}
-
-// belongs makes sure that a claim has the volume and is not about to go: what is kept no longer
-// would go with it.
-func (p *Plan) belongs(ctx context.Context, name, volume string) error {
-	now, err := p.claim(ctx, name)
-	switch {
-	case err != nil:
-		return err
-	case now == nil || now.DeletionTimestamp != nil || now.Spec.VolumeName != volume:
-		return fmt.Errorf("claim %s is being deleted or has another volume by now: volume %s is kept still", name, volume)
 	}
 	return nil
 }

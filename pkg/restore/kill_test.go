@@ -223,3 +223,26 @@ func TestWhatIsGivenUpIsNotPutBack(t *testing.T) {
 		}
 	})
 }
+
+// A claim that somebody made anew holds nothing of a restore: what is kept stays.
+func TestAConfirmOfAnEmptyClaim(t *testing.T) {
+	t.Parallel()
+	inFake(t, func(t *testing.T, w *world) {
+		w.begin(t, "loop")
+		old := w.volumeOf(t, claim)
+		_, err := w.restored(t, w.request(release.RestoreInPlace))
+		fatal(t, err)
+		claims := w.Core.CoreV1().PersistentVolumeClaims(w.Namespace)
+		there, err := claims.Get(t.Context(), claim, metav1.GetOptions{})
+		fatal(t, err)
+		delete(there.Annotations, release.AnnotationRestore)
+		delete(there.Annotations, release.AnnotationSource)
+		_, err = claims.Update(t.Context(), there, metav1.UpdateOptions{})
+		fatal(t, err)
+		_, err = w.restored(t, w.request(release.RestoreConfirm))
+		if fault.StatusOf(err) != fault.Usage || !strings.Contains(err.Error(), "made anew since") {
+			t.Errorf("%v, want usage", err)
+		}
+		w.volume(t, old)
+	})
+}

@@ -266,6 +266,9 @@ func (p *Plan) planConfirm(ctx context.Context) error {
 			return fault.Usagef("volume %s is %s and not released: it may be in use and is not deleted", k.volume, k.phase)
 		case now == nil || now.Status.Phase != corev1.ClaimBound:
 			return fault.Hint(fault.Usagef("claim %s has no volume now: what is kept of it is all there is", k.Claim), "go back with --undo, or restore it again")
+		case now.Annotations[release.AnnotationRestore] == "":
+			return fault.Hint(fault.Usagef("claim %s was made anew since, by somebody else: what is kept of it may be all there is", k.Claim),
+				"look at what it holds; go back with --undo, or delete volume %s by hand", k.volume)
 		}
 		into.Volume = now.Spec.VolumeName
 		p.actConfirm(k, into)

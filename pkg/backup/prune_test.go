@@ -241,7 +241,7 @@ func TestAVerifyThatThisMachineCannotEndRefutesNothing(t *testing.T) {
 				t.Skip("only root becomes another user")
 			}
 			place, source, scratch := t.TempDir(), t.TempDir(), t.TempDir()
-			check(errors.Join(os.Chmod(scratch, 0o777), os.Chmod(filepath.Dir(scratch), 0o755))) //nolint:gosec // for another user
+			check(errors.Join(os.Chmod(scratch, 0o777), os.Chmod(filepath.Dir(scratch), 0o755))) // for another user
 			some(t, source, 1, 4<<20)
 			r := open(t, options(t, place))
 			made := proved(t, r, source)

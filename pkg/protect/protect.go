@@ -83,20 +83,14 @@ func Save(ctx context.Context, cluster *kube.Cluster, q Request) (release.Copies
 	return copies, outcome(ctx, len(copies.Backups), errs)
 }
 
-// outcome joins the errors and gives them the status that they mean together.
+// outcome joins the errors and gives them the status that they mean together: where nothing is
+// good and one is of usage, that.
 func outcome(ctx context.Context, good int, errs []error) error {
-	err := errors.Join(errs...)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(ctx.Err(), context.Canceled):
-		return fault.Exit(fault.Cancelled, err)
-	case good > 0:
-		return fault.Exit(fault.Partial, err)
-	case slices.ContainsFunc(errs, func(err error) bool { return fault.StatusOf(err) == fault.Usage }):
+	err := fault.Together(ctx, good > 0, errs)
+	if fault.StatusOf(err) == fault.Failed && slices.ContainsFunc(errs, func(err error) bool { return fault.StatusOf(err) == fault.Usage }) {
 		return fault.Exit(fault.Usage, err)
 	}
-	return fault.Exit(fault.Failed, err)
+	return err
 }
 
 // save saves one snapshot.

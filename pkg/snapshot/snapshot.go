@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -125,31 +126,16 @@ func (t *taking) take(ctx context.Context, sessions []*session) error {
 		all.Go(func() { t.holdUntilCut(ctx, s) })
 	}
 	all.Wait()
-	return t.outcome(ctx, errs)
+	return outcome(ctx, errs)
 }
 
 // createAtOnce bounds the VolumeSnapshots that are being created at the same moment; the
 // waiting that follows has no bound, for it costs one watch each.
 const createAtOnce = 16
 
-// outcome joins the errors of the targets and gives them the status that they mean together.
-func (t *taking) outcome(ctx context.Context, errs []error) error {
-	good := 0
-	for _, err := range errs {
-		if err == nil {
-			good++
-		}
-	}
-	err := errors.Join(errs...)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(ctx.Err(), context.Canceled):
-		return fault.Exit(fault.Cancelled, err)
-	case good > 0:
-		return fault.Exit(fault.Partial, err)
-	}
-	return fault.Exit(fault.Failed, err)
+// outcome is the errors of the targets with the status that they mean together.
+func outcome(ctx context.Context, errs []error) error {
+	return fault.Together(ctx, slices.Contains(errs, nil), errs)
 }
 
 func (t *taking) result() release.Protection {

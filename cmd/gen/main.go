@@ -83,7 +83,7 @@ func render(root string) ([]file, error) {
 		return nil, err
 	}
 	readme, err = fill(readme, map[string]string{
-		"steps": stepTable(specs), "reference": reference(specs), "statuses": statusTable(), "permissions": permissionTable(specs),
+		"steps": stepTable(specs), "statuses": statusTable(), "permissions": permissionTable(specs),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("README.md: %w", err)
@@ -92,7 +92,8 @@ func render(root string) ([]file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", schemaPath, err)
 	}
-	return append(files, file{"README.md", readme}, file{schemaPath, append(nouns, '\n')}), nil
+	return append(files, file{"README.md", readme}, file{"REFERENCE.md", []byte(reference(specs))},
+		file{schemaPath, append(nouns, '\n')}), nil
 }
 
 func specs() []step.Spec {

@@ -49,11 +49,20 @@ func tick(yes bool) string {
 	return "  "
 }
 
+// reference is a page of its own: every input, output and permission, step by step.
 func reference(specs []step.Spec) string {
 	var b strings.Builder
+	b.WriteString("<!-- Made by go generate from the declarations of the steps. -->\n\n# Reference\n\n" +
+		"Every step with its inputs, its outputs and what it may do in the cluster. [README.md](README.md) tells what they are for,\n" +
+		"and where an input is looked for.\n\n")
 	for _, spec := range specs {
-		fmt.Fprintf(&b, "<details><summary><code>%s</code></summary>\n\n%s\n\n", spec.Name, spec.Summary)
-		b.WriteString("| input | kind | meaning |\n|---|---|---|\n")
+		fmt.Fprintf(&b, "- [%s](#%s): %s\n", spec.Name, spec.ID(), spec.Summary)
+	}
+	for _, spec := range specs {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", spec.Name, spec.Summary)
+		if len(spec.Inputs) > 0 {
+			b.WriteString("\n| input | kind | meaning |\n|---|---|---|\n")
+		}
 		for _, in := range spec.Inputs {
 			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", in.Name, kind(in), cell(in.Describe()))
 		}
@@ -64,7 +73,6 @@ func reference(specs []step.Spec) string {
 			fmt.Fprintf(&b, "| `%s` | %s |\n", out.Name, cell(out.Doc))
 		}
 		writeNeeds(&b, spec)
-		b.WriteString("\n</details>\n")
 	}
 	return b.String()
 }

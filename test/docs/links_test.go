@@ -38,7 +38,7 @@ func anchors(text string) map[string]bool {
 func TestLinksLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	followed := 0
-	for _, page := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "tekton/README.md", "test/results/README.md"} {
+	for _, page := range []string{"README.md", "REFERENCE.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "tekton/README.md", "test/results/README.md"} {
 		text, err := os.ReadFile(filepath.Join(root, page))
 		if err != nil {
 			t.Fatal(err)

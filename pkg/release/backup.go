@@ -29,6 +29,10 @@ type Backup struct {
 	Torn    int64    `json:"torn,omitempty"`
 	Lacking []string `json:"lacking,omitempty"`
 
+	// CopyOf is the id of the backup in another repository that this one is a copy of, "" for
+	// one that was saved.
+	CopyOf string `json:"copy_of,omitempty"`
+
 	// Verified is the newest test restore; nil when there was none.
 	Verified *Verification `json:"verified,omitempty"`
 	// Hold keeps the backup whatever the rules of retention say; nil when nobody holds it.
@@ -58,6 +62,9 @@ type Verification struct {
 	Check string `json:"check,omitempty"`
 	// Differences name what did not come back as it was.
 	Differences []string `json:"differences,omitempty"`
+	// Carried is true of what a copy has from the backup that it is a copy of: that one was
+	// restored, and the copy was read back whole and is the same by every content and entry.
+	Carried bool `json:"carried,omitempty"`
 }
 
 // Copies is what the backup steps leave.
@@ -68,4 +75,25 @@ type Copies struct {
 	// InClear is the server that was spoken to without TLS, because the person allowed it; ""
 	// where nobody on the way could listen.
 	InClear string `json:"in_clear,omitempty"`
+	// Console is the page of the provider's own console about the place, "" where none is known.
+	Console string `json:"console,omitempty"`
+	// Probe is what the bucket was seen to do before the first save; nil where it was not tried.
+	Probe *Probe `json:"probe,omitempty"`
+}
+
+// A Probe is what a bucket was seen to do by trying it, and what its provider says of it.
+type Probe struct {
+	// Creates is true when the bucket refuses to write what must be written once a second time,
+	// Deletes when what was written can be taken away again.
+	Creates bool `json:"creates_once"`
+	Deletes bool `json:"deletes"`
+	// Ahead is by how many seconds the bucket's clock is ahead of the machine's.
+	Ahead float64 `json:"ahead_seconds"`
+	// Locks, Versions and Expiry say whether objects can be locked, are kept when they are
+	// deleted, and are deleted by a rule of the bucket: what is there, "none" or "not known".
+	Locks    string `json:"locks"`
+	Versions string `json:"versions"`
+	Expiry   string `json:"expiry"`
+	// Concerns are what a person should know or change.
+	Concerns []string `json:"concerns,omitempty"`
 }

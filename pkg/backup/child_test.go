@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/retain"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
@@ -64,7 +65,7 @@ func TestMain(m *testing.M) {
 		check(err)
 		fmt.Println("proved")
 	case "prune":
-		did, err := r.Prune(ctx, backup.Pruning{Rules: backup.Rules{Last: 2}})
+		did, err := r.Prune(ctx, backup.Pruning{Rules: retain.Rules{Last: 2}})
 		check(err)
 		fmt.Println(did.Plan.Digest)
 	case "rotate":

@@ -21,6 +21,7 @@ import (
 
 	"github.com/knowngood/knowngood/pkg/bucket"
 	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/retain"
 )
 
 func lockOptions(t *testing.T, place string) Options {
@@ -91,7 +92,7 @@ func locksHold(t *testing.T, address string) {
 		made = append(made, b.ID)
 	}
 	allLocked(t, r, client, time.Now().Add(50*time.Minute))
-	plan, err := r.Plan(t.Context(), Pruning{Rules: Rules{Last: 1}})
+	plan, err := r.Plan(t.Context(), Pruning{Rules: retain.Rules{Last: 1}})
 	if err != nil || len(plan.Gone()) != 0 {
 		t.Fatalf("%v: the plan gives locked backups up: %+v", err, plan.Gone())
 	}
@@ -106,7 +107,7 @@ func locksHold(t *testing.T, address string) {
 		t.Fatal(err)
 	}
 	defer again.Close(t.Context())
-	did, err := again.Prune(t.Context(), Pruning{Rules: Rules{Last: 1}})
+	did, err := again.Prune(t.Context(), Pruning{Rules: retain.Rules{Last: 1}})
 	if err != nil || did.Upkeep.Prolonged == 0 {
 		t.Fatalf("%v: %+v", err, did.Upkeep)
 	}

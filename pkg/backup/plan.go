@@ -16,12 +16,13 @@ import (
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/retain"
 )
 
 // A Pruning says what is pruned, and by which rules.
 type Pruning struct {
 	Query Query
-	Rules Rules
+	Rules retain.Rules
 	// Zone is where days begin at midnight; nil is UTC.
 	Zone *time.Location
 	// Plan is the digest of the one plan that may be carried out; "" allows any.
@@ -36,8 +37,8 @@ type Pruning struct {
 type Plan struct {
 	Repository string `json:"repository"`
 	// Digest names what the plan gives up; two plans of one digest give up the same.
-	Digest string `json:"plan"`
-	Fates  []Fate `json:"backups"`
+	Digest string        `json:"plan"`
+	Fates  []retain.Fate `json:"backups"`
 	// Backups are those of the fates, in the same order.
 	Backups []release.Backup `json:"-"`
 	// Known are the ids of all backups in the repository.
@@ -102,18 +103,19 @@ func (r *Repository) plan(ctx context.Context, q Pruning, uses []Use) (Plan, err
 	if err != nil {
 		return p, fmt.Errorf("plan what is pruned: %w", err)
 	}
-	byID, copies := map[string]release.Backup{}, []Copy{}
+	byID, copies := map[string]release.Backup{}, []retain.Copy{}
 	for _, b := range all {
 		p.Known[b.ID] = true
 		if byID[b.ID] = b; q.Query.selects(b) {
 			copies = append(copies, copyOf(b, uses, locked[b.ID]))
 		}
 	}
+	terms := retain.Terms{Proved: "proved", Refuted: "its test restore failed"}
 	zone := q.Zone
 	if zone == nil {
 		zone = time.UTC
 	}
-	p.Fates = append([]Fate{}, q.Rules.Apply(copies, zone)...)
+	p.Fates = append([]retain.Fate{}, q.Rules.Apply(copies, zone, terms)...)
 	for _, f := range p.Fates {
 		p.Backups = append(p.Backups, byID[f.ID])
 	}
@@ -125,8 +127,8 @@ func (r *Repository) plan(ctx context.Context, q Pruning, uses []Use) (Plan, err
 }
 
 // copyOf is a backup as the rules see it.
-func copyOf(b release.Backup, uses []Use, locked time.Time) Copy {
-	c := Copy{ID: b.ID, Of: fmt.Sprintf("%q in %q: %q", b.App, b.Environment, b.Volume), Taken: b.Taken, Part: !b.Whole()}
+func copyOf(b release.Backup, uses []Use, locked time.Time) retain.Copy {
+	c := retain.Copy{ID: b.ID, Of: fmt.Sprintf("%q in %q: %q", b.App, b.Environment, b.Volume), Taken: b.Taken, Part: !b.Whole()}
 	if b.Verified != nil {
 		c.Proved, c.Refuted = b.Verified.Proved, !b.Verified.Proved
 	}

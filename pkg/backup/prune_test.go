@@ -23,6 +23,7 @@ import (
 	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
+	"github.com/knowngood/knowngood/pkg/retain"
 )
 
 // A clock is that of a bucket and of the machines that use it.
@@ -95,7 +96,7 @@ func proved(t *testing.T, r *backup.Repository, folder string) release.Backup {
 	return made
 }
 
-func pruning(last int) backup.Pruning { return backup.Pruning{Rules: backup.Rules{Last: last}} }
+func pruning(last int) backup.Pruning { return backup.Pruning{Rules: retain.Rules{Last: last}} }
 
 func prune(t *testing.T, r *backup.Repository, q backup.Pruning) backup.Pruned {
 	t.Helper()

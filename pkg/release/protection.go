@@ -21,6 +21,7 @@ const (
 	AnnotationHead        = "knowngood.dev/head"        // the pull request's head, where it differs
 	AnnotationRisk        = "knowngood.dev/risk"        // Risk of the gate's decision
 	AnnotationConsistency = "knowngood.dev/consistency" // Consistency
+	AnnotationHolds       = "knowngood.dev/holds"       // who keeps a VolumeSnapshot, and why
 
 	ManagedBy = "knowngood"
 )
@@ -89,6 +90,9 @@ type Event struct {
 
 // A Protection is what the snapshot step leaves.
 type Protection struct {
+	// Cluster is the uid of the namespace kube-system, by which clusters are told apart; "" where
+	// the account could not read it.
+	Cluster   string     `json:"cluster,omitempty"`
 	Snapshots []Snapshot `json:"snapshots"`
 	Hooks     []Hook     `json:"hooks,omitempty"`
 	// FrozenSeconds is the longest that any pod was quiesced.

@@ -12,4 +12,7 @@ type Pruned struct {
 	// Backups are their ids; Snapshots are names of VolumeSnapshots, as namespace/name.
 	Backups   []string `json:"backups,omitempty"`
 	Snapshots []string `json:"snapshots,omitempty"`
+	// Gone are names of VolumeSnapshots, as namespace/name, that were recorded and are not there any
+	// more, though no prune had given them up.
+	Gone []string `json:"gone,omitempty"`
 }

@@ -23,7 +23,7 @@ type cluster struct {
 func (c *cluster) declare(set *step.Set) {
 	c.declareReach(set)
 	set.Duration(&c.timeout, "timeout", 10*time.Minute, "How long each wait may take before it is an error.")
-	set.NeedsCluster("get", "namespaces", "name the environment after the cluster, by the uid of kube-system, where --environment is not given")
+	set.NeedsCluster("get", "namespaces", "tell the cluster from others by the uid of kube-system, after which the environment is named where --environment is not given")
 }
 
 // declareReach declares what it takes to connect.
@@ -51,4 +51,14 @@ func (c *cluster) connect(ctx context.Context, run *Run) (*kube.Cluster, error) 
 	run.Log.Info("cluster", "server", connected.Host, "namespace", connected.Namespace)
 	c.connected = connected
 	return connected, nil
+}
+
+// uid returns that of the cluster, by which records tell clusters apart; "" where the account may
+// not read it.
+func uid(ctx context.Context, run *Run, connected *kube.Cluster) string {
+	id, err := connected.UID(ctx)
+	if err != nil {
+		run.Log.Debug("the cluster is not named", "error", err)
+	}
+	return id
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/report"
+	"github.com/knowngood/knowngood/pkg/retain"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
@@ -18,7 +19,7 @@ import (
 type Prune struct {
 	wanted  wanted
 	catalog string
-	rules   backup.Rules
+	rules   retain.Rules
 	zone    string
 	dryRun  bool
 	plan    string

@@ -147,6 +147,7 @@ func (s *snapping) run(ctx context.Context, run *Run, c *cluster, p *protecting,
 		Subject: e.Subject, Risk: s.decision.Risk, Claims: s.claims, Class: s.class, Timeout: c.timeout,
 		Fits: p.fits(connected, s.decision),
 	})
+	taken.Cluster = uid(ctx, run, connected)
 	e.Protection, e.Waited = &taken, (connected.Waited() - before).Seconds()
 	for _, skipped := range taken.Skipped {
 		run.Log.Info("skipped", "what", skipped)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package backup
+// Package retain holds the rules of retention: which of many copies of a thing stay, and why. It
+// knows copies alone, and neither repositories nor clusters; it asks nothing and changes nothing.
+package retain
 
 import (
 	"cmp"
@@ -43,8 +45,8 @@ type Copy struct {
 	// Of is what it is a copy of; the rules count the copies of each such thing apart.
 	Of    string    `json:"of"`
 	Taken time.Time `json:"taken"`
-	// Proved copies came back whole in a test restore; Refuted ones did not. The others were
-	// not tried.
+	// Proved copies were found to be what they are to be, and Refuted ones were not: of a backup a
+	// test restore says it. The others were not tried.
 	Proved  bool `json:"proved,omitempty"`
 	Refuted bool `json:"refuted,omitempty"`
 	// Part is true of a copy that lacks something of what was saved.
@@ -60,6 +62,12 @@ type Fate struct {
 	Why  string `json:"why"`
 }
 
+// Terms are the words in which fates speak of a kind of copies.
+type Terms struct {
+	// Proved is what a proved copy is called; Refuted says what became of one that is not.
+	Proved, Refuted string
+}
+
 // Apply tells the fate of each copy; days begin at midnight in the zone. It depends on nothing
 // but its arguments, and not on their order.
 //
@@ -67,7 +75,7 @@ type Fate struct {
 // those and the copies that were not tried together: these never push a proved one out. Besides, the newest
 // proved copy stays, and all that is newer: nothing better is known of that time. Where no
 // copy is proved, all stay.
-func (r Rules) Apply(copies []Copy, zone *time.Location) []Fate {
+func (r Rules) Apply(copies []Copy, zone *time.Location, terms Terms) []Fate {
 	sorted := slices.SortedFunc(slices.Values(copies), func(a, b Copy) int {
 		return cmp.Or(strings.Compare(a.Of, b.Of), b.Taken.Compare(a.Taken), strings.Compare(b.ID, a.ID))
 	})
@@ -77,14 +85,14 @@ func (r Rules) Apply(copies []Copy, zone *time.Location) []Fate {
 		for n < len(sorted) && sorted[n].Of == sorted[0].Of {
 			n++
 		}
-		fates = append(fates, r.judge(sorted[:n], zone)...)
+		fates = append(fates, r.judge(sorted[:n], zone, terms)...)
 		sorted = sorted[n:]
 	}
 	return fates
 }
 
 // judge tells the fates of the copies of one thing, the newest first.
-func (r Rules) judge(copies []Copy, zone *time.Location) []Fate {
+func (r Rules) judge(copies []Copy, zone *time.Location, terms Terms) []Fate {
 	why := make([][]string, len(copies))
 	newest := slices.IndexFunc(copies, func(c Copy) bool { return c.Proved })
 	r.fill(why, copies, zone, func(c Copy) bool { return c.Proved })
@@ -92,38 +100,38 @@ func (r Rules) judge(copies []Copy, zone *time.Location) []Fate {
 	for i, c := range copies {
 		switch {
 		case newest < 0:
-			why[i] = []string{"none of its kind is proved"}
+			why[i] = []string{"none of its kind is " + terms.Proved}
 		case i == newest:
-			why[i] = append([]string{"the newest that is proved"}, why[i]...)
+			why[i] = append([]string{"the newest that is " + terms.Proved}, why[i]...)
 		case i < newest:
-			why[i] = []string{"newer than the newest that is proved"}
+			why[i] = []string{"newer than the newest that is " + terms.Proved}
 		}
 		if c.Bound != "" {
 			why[i] = append([]string{c.Bound}, why[i]...)
 		}
 	}
 	if whole := slices.IndexFunc(copies, func(c Copy) bool { return c.Proved && !c.Part }); whole > newest {
-		why[whole] = append([]string{"the newest that is proved and lacks nothing"}, why[whole]...)
+		why[whole] = append([]string{"the newest that is " + terms.Proved + " and lacks nothing"}, why[whole]...)
 	}
 	fates := make([]Fate, len(copies))
 	for i, c := range copies {
 		fates[i] = Fate{Copy: c, Keep: len(why[i]) > 0, Why: strings.Join(why[i], ", ")}
 		if !fates[i].Keep {
-			fates[i].Why = given(c)
+			fates[i].Why = terms.given(c)
 		}
 	}
 	return fates
 }
 
 // given says why a copy is given up.
-func given(c Copy) string {
+func (t Terms) given(c Copy) string {
 	switch {
 	case c.Refuted:
-		return "its test restore failed, and a newer one is proved"
+		return t.Refuted + ", and a newer one is " + t.Proved
 	case c.Proved:
 		return "no rule keeps it"
 	}
-	return "no rule keeps it, and a newer one is proved"
+	return "no rule keeps it, and a newer one is " + t.Proved
 }
 
 // fill gives the places of the rules to the copies that may have one, the newest first.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package backup_test
+package retain_test
 
 import (
 	"flag"
@@ -15,10 +15,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/retain"
 )
 
 var update = flag.Bool("update", false, "write the .want files anew")
+
+var terms = retain.Terms{Proved: "proved", Refuted: "its test restore failed"}
 
 // A case is a pair of files: NAME.copies holds rules, a zone, and a copy a line; NAME.want the
 // fates.
@@ -33,12 +35,14 @@ func TestRetention(t *testing.T) {
 			t.Parallel()
 			rules, zone, copies := readCase(t, file)
 			var got strings.Builder
-			for _, f := range rules.Apply(copies, zone) {
+			for _, f := range rules.Apply(copies, zone, terms) {
 				fmt.Fprintf(&got, "%-4s %-10s %-4s %s\n", map[bool]string{true: "keep", false: "drop"}[f.Keep], f.Of, f.ID, f.Why)
 			}
 			wanted := strings.TrimSuffix(file, ".copies") + ".want"
 			if *update {
-				check(os.WriteFile(wanted, []byte(got.String()), 0o644))
+				if err := os.WriteFile(wanted, []byte(got.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
 			}
 			want, err := os.ReadFile(wanted)
 			if err != nil {
@@ -51,7 +55,7 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-func readCase(t *testing.T, file string) (rules backup.Rules, zone *time.Location, copies []backup.Copy) {
+func readCase(t *testing.T, file string) (rules retain.Rules, zone *time.Location, copies []retain.Copy) {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -67,7 +71,7 @@ func readCase(t *testing.T, file string) (rules backup.Rules, zone *time.Locatio
 		case words[0] == "zone":
 			zone, err = time.LoadLocation(words[1])
 		default:
-			c := backup.Copy{ID: words[1], Of: words[0]}
+			c := retain.Copy{ID: words[1], Of: words[0]}
 			c.Taken, err = time.Parse(time.RFC3339, words[2])
 			c.Proved, c.Refuted = slices.Contains(words, "proved"), slices.Contains(words, "refuted")
 			c.Part = slices.Contains(words, "part")
@@ -84,11 +88,11 @@ func readCase(t *testing.T, file string) (rules backup.Rules, zone *time.Locatio
 }
 
 // drawn are random copies of two volumes, some at the same moment.
-func drawn(random *rand.Rand) []backup.Copy {
-	copies := make([]backup.Copy, random.IntN(40))
+func drawn(random *rand.Rand) []retain.Copy {
+	copies := make([]retain.Copy, random.IntN(40))
 	start := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range copies {
-		c := backup.Copy{ID: fmt.Sprintf("%04d", i), Of: string(rune('a' + random.IntN(2)))}
+		c := retain.Copy{ID: fmt.Sprintf("%04d", i), Of: string(rune('a' + random.IntN(2)))}
 		c.Taken = start.Add(time.Duration(random.IntN(700*24)) * time.Hour)
 		switch random.IntN(3) {
 		case 0:
@@ -105,7 +109,7 @@ func drawn(random *rand.Rand) []backup.Copy {
 	return copies
 }
 
-func kept(fates []backup.Fate) map[string]bool {
+func kept(fates []retain.Fate) map[string]bool {
 	ids := map[string]bool{}
 	for _, f := range fates {
 		if f.Keep {
@@ -117,37 +121,37 @@ func kept(fates []backup.Fate) map[string]bool {
 
 func TestWhatRetentionNeverDoes(t *testing.T) {
 	t.Parallel()
-	random := dice(t, 7)
-	for range times(t, 1000, 50_000) {
+	random := rand.New(rand.NewPCG(1, 7))
+	for range 1000 {
 		copies := drawn(random)
-		rules := backup.Rules{
+		rules := retain.Rules{
 			Last: random.IntN(4), Daily: random.IntN(4), Weekly: random.IntN(4), Monthly: random.IntN(4), Yearly: random.IntN(3),
 		}
 		zone := time.FixedZone("drawn", (random.IntN(27)-12)*3600)
-		fates := rules.Apply(copies, zone)
+		fates := rules.Apply(copies, zone, terms)
 		never(t, fates)
 		if len(fates) != len(copies) {
 			t.Fatalf("%d fates of %d copies", len(fates), len(copies))
 		}
 		shuffled := slices.Clone(copies)
 		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		if diff := cmp.Diff(fates, rules.Apply(shuffled, zone)); diff != "" {
+		if diff := cmp.Diff(fates, rules.Apply(shuffled, zone, terms)); diff != "" {
 			t.Fatalf("the order of the copies counts:\n%s", diff)
 		}
 		keeps := kept(fates)
 		more := rules
 		*[]*int{&more.Last, &more.Daily, &more.Weekly, &more.Monthly, &more.Yearly}[random.IntN(5)] += 1 + random.IntN(3)
 		for id := range keeps {
-			if !kept(more.Apply(copies, zone))[id] {
+			if !kept(more.Apply(copies, zone, terms))[id] {
 				t.Fatalf("%+v keeps %s and %+v does not", rules, id, more)
 			}
 		}
-		left := slices.DeleteFunc(slices.Clone(copies), func(c backup.Copy) bool { return !keeps[c.ID] })
-		if again := kept(rules.Apply(left, zone)); len(again) != len(left) {
+		left := slices.DeleteFunc(slices.Clone(copies), func(c retain.Copy) bool { return !keeps[c.ID] })
+		if again := kept(rules.Apply(left, zone, terms)); len(again) != len(left) {
 			t.Fatalf("a second pruning gives up more: %d of %d stay", len(again), len(left))
 		}
-		untried := append(slices.Clone(copies), backup.Copy{ID: "new", Of: "a", Taken: time.Date(2024, 1, 1+random.IntN(700), 1, 0, 0, 0, time.UTC)})
-		after := kept(rules.Apply(untried, zone))
+		untried := append(slices.Clone(copies), retain.Copy{ID: "new", Of: "a", Taken: time.Date(2024, 1, 1+random.IntN(700), 1, 0, 0, 0, time.UTC)})
+		after := kept(rules.Apply(untried, zone, terms))
 		for _, c := range copies {
 			if c.Proved && keeps[c.ID] && !after[c.ID] {
 				t.Fatalf("a copy that nobody tried pushes the proved %s out", c.ID)
@@ -157,9 +161,9 @@ func TestWhatRetentionNeverDoes(t *testing.T) {
 }
 
 // never holds fates to what must be true of all.
-func never(t *testing.T, fates []backup.Fate) {
+func never(t *testing.T, fates []retain.Fate) {
 	t.Helper()
-	newest := map[string]backup.Fate{}
+	newest := map[string]retain.Fate{}
 	for _, f := range fates {
 		if old, ok := newest[f.Of]; f.Proved && (!ok || f.Taken.After(old.Taken)) {
 			newest[f.Of] = f

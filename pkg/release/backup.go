@@ -13,7 +13,9 @@ type Backup struct {
 	Commit      Commit `json:"commit,omitempty"`
 	Run         string `json:"run,omitempty"`
 	// Volume is the folder or the claim that was saved.
-	Volume string    `json:"volume"`
+	Volume string `json:"volume"`
+	// Device is true where it was a raw block device: the backup then holds one file, its image.
+	Device bool      `json:"device,omitempty"`
 	Taken  time.Time `json:"taken"`
 
 	Entries int64 `json:"entries"`

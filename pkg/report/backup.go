@@ -34,7 +34,11 @@ func Backups(backups []release.Backup) string {
 		if b.Hold != nil {
 			id += " held"
 		}
-		p.line(backupLine(b.Taken.UTC().Format("2006-01-02 15:04"), Clean(b.Commit.Short()), thousands(int(b.Files)), size(b.Bytes), verifiedWord(b), id))
+		files := thousands(int(b.Files))
+		if b.Device {
+			files = "device"
+		}
+		p.line(backupLine(b.Taken.UTC().Format("2006-01-02 15:04"), Clean(b.Commit.Short()), files, size(b.Bytes), verifiedWord(b), id))
 	}
 	return p.String()
 }
@@ -78,8 +82,16 @@ func Note(text string) string {
 func Restored(b release.Backup, folder string) string {
 	p := &page{}
 	p.field("✓ restored", fmt.Sprintf("backup %s of %s, %s, to %s",
-		Clean(b.ID), moment(b.Taken), fileWords(b.Files, b.Bytes), Clean(folder)))
+		Clean(b.ID), moment(b.Taken), contentWords(b), Clean(folder)))
 	return p.String()
+}
+
+// contentWords says what a backup holds.
+func contentWords(b release.Backup) string {
+	if b.Device {
+		return "a raw device, " + size(b.Bytes)
+	}
+	return fileWords(b.Files, b.Bytes)
 }
 
 func fileWords(files, bytes int64) string {
@@ -143,7 +155,7 @@ func verifiedWords(v *release.Verification) string {
 }
 
 func backupWords(b release.Backup) string {
-	words := fileWords(b.Files, b.Bytes)
+	words := contentWords(b)
 	if b.Stored > 0 {
 		words += ", " + size(b.Stored) + " new"
 	}

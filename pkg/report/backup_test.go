@@ -43,3 +43,21 @@ func TestTheCommandThatRestoresIsWhole(t *testing.T) {
 		t.Errorf("told as %s", text)
 	}
 }
+
+// A raw device is no number of files.
+func TestABackupOfADeviceIsToldAsOne(t *testing.T) {
+	t.Parallel()
+	b := release.Backup{ID: "1c227b44b0137fb247c8333baca99c08", Volume: "disk", Device: true, Files: 1, Bytes: 1 << 30}
+	copies := release.Copies{Repository: "s3://backups/shop", Backups: []release.Backup{b}}
+	record := release.Record{Entries: []release.Entry{{Step: "backup-save", Copies: &copies}}}
+	for name, text := range map[string]string{
+		"told": report.Copies(copies), "restored": report.Restored(release.Backup{Device: true, Bytes: 1 << 30}, "/dev/vdb"), "commented": report.Comment(record, report.Options{}),
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(text), " "), "a raw device, 1 GiB") {
+			t.Errorf("%s as %s", name, text)
+		}
+	}
+	if text := report.Backups([]release.Backup{b}); !strings.Contains(text, "device      1 GiB") {
+		t.Errorf("listed as %s", text)
+	}
+}

@@ -5,6 +5,7 @@ package backup_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -51,6 +52,10 @@ func TestMain(m *testing.M) {
 		_, err := r.Restore(ctx, backup.Target{ID: os.Args[3], Folder: os.Args[2]})
 		check(err)
 		fmt.Println("restored")
+	case "restore as nobody":
+		check(errors.Join(syscall.Setgid(65534), syscall.Setuid(65534)))
+		_, err := r.Restore(ctx, backup.Target{ID: os.Args[3], Folder: os.Args[2], Overwrite: true})
+		fmt.Println(err)
 	case "verify in a full folder":
 		signal.Ignore(unix.SIGXFSZ)
 		check(unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}))

@@ -65,13 +65,13 @@ type Entry struct {
 	Path Name `json:"path"`
 	Kind Kind `json:"type"`
 	// Mode holds the permissions with the set-id and sticky bits.
-	Mode     uint32            `json:"mode"`
-	UID      uint32            `json:"uid"`
-	GID      uint32            `json:"gid"`
-	Modified Stamp             `json:"mtime"`
-	Changed  Stamp             `json:"ctime"`
-	Inode    uint64            `json:"inode"`
-	Xattrs   map[string][]byte `json:"xattrs,omitempty"` // POSIX ACLs are among them
+	Mode     uint32     `json:"mode"`
+	UID      uint32     `json:"uid"`
+	GID      uint32     `json:"gid"`
+	Modified Stamp      `json:"mtime"`
+	Changed  Stamp      `json:"ctime"`
+	Inode    uint64     `json:"inode"`
+	Xattrs   Attributes `json:"xattrs,omitempty"` // POSIX ACLs are among them
 	// Link is the number of a group of names of one file, 0 for a file with one name.
 	Link uint64 `json:"link,omitempty"`
 

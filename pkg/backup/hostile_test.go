@@ -72,6 +72,7 @@ func TestHostileManifestsAreRefused(t *testing.T) {
 		"counts":             head + topLine + end,
 		"something follows":  head + topLine + `{"end":true,"entries":1,"files":0,"bytes":0}` + "\n" + "x\n",
 		"attribute no name":  head + topLine + `{"path":"a","type":"fifo","xattrs":{"":"eA=="}}` + "\n" + end,
+		"attribute twice":    head + topLine + `{"path":"a","type":"fifo","xattrs":[{"name":"user.a","value":"eA=="},{"name":"user.a","value":"eA=="}]}` + "\n" + end,
 		"nanoseconds":        head + topLine + `{"path":"a","type":"fifo","mtime":[0,1000000000]}` + "\n" + end,
 		"content of nothing": head + topLine + `{"path":"a","type":"file","size":1}` + "\n" + end,
 	} {

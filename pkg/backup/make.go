@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +31,7 @@ func (w *restorer) make(e *Entry) (*os.File, error) {
 	if e.Kind != Folder && e.Link != 0 {
 		if first, ok := w.first[e.Link]; ok {
 			w.restored(e)
-			return nil, unix.Linkat(int(w.root.Fd()), string(first), in, e.base(), 0)
+			return nil, w.link(first, in, e.base())
 		}
 		if e.Unread != "" && e.Kind == File {
 			return nil, nil
@@ -60,6 +61,22 @@ func (w *restorer) make(e *Entry) (*os.File, error) {
 	}
 	w.dress(w.open[len(w.open)-1].file, e)
 	return nil, nil
+}
+
+// link gives a file that was made before another name. A path may be longer than a system call
+// takes at once.
+func (w *restorer) link(first Name, in int, base string) error {
+	from, path := int(w.root.Fd()), string(first)
+	for len(path) >= unix.PathMax {
+		i := strings.LastIndexByte(path[:unix.PathMax], '/')
+		next, err := unix.Openat(from, path[:i], unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(next)
+		from, path = next, path[i+1:]
+	}
+	return unix.Linkat(from, path, in, base, 0)
 }
 
 // restored counts a file.

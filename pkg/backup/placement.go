@@ -39,6 +39,8 @@ type state struct {
 	Moving bool   `json:"moving"`
 	Old    []Name `json:"old,omitempty"`
 	New    []Name `json:"new,omitempty"`
+	// Closed are the folders among New in which not even their owner may write.
+	Closed []closed `json:"closed,omitempty"`
 }
 
 // claim makes the target folder where it is not there, refuses one that holds something, and
@@ -93,7 +95,7 @@ func (p *placement) prepare() error {
 		return fault.Hint(fault.Usagef("the folder is not empty: it holds %.80q", names[0]),
 			"give an empty folder, or --overwrite to replace what is there")
 	}
-	if err := os.RemoveAll(p.path()); err != nil {
+	if err := p.discard(); err != nil {
 		return err
 	}
 	p.state.Old = names
@@ -170,7 +172,7 @@ func (p *placement) store() error {
 func (p *placement) sync() error { return unix.Syncfs(int(p.folder.Fd())) }
 
 // discard takes away what was prepared.
-func (p *placement) discard() error { return os.RemoveAll(p.path()) }
+func (p *placement) discard() error { return removeAll(p.path()) }
 
 // move puts all that was prepared into its place. Killed at any point, it can be called again.
 func (p *placement) move() error {
@@ -181,6 +183,9 @@ func (p *placement) move() error {
 		}
 		for _, entry := range entries {
 			p.state.New = append(p.state.New, Name(entry.Name()))
+		}
+		if p.state.Closed, err = closedIn(p.path("tree"), p.state.New); err != nil {
+			return err
 		}
 		if err := p.sync(); err != nil {
 			return err
@@ -198,12 +203,23 @@ func (p *placement) move() error {
 		if _, err := os.Lstat(p.path("tree", string(name))); errors.Is(err, fs.ErrNotExist) && slices.Contains(p.state.New, name) {
 			continue
 		}
+		if err := movable(filepath.Join(p.target.Folder, string(name))); err != nil {
+			return err
+		}
 		if err := os.Rename(filepath.Join(p.target.Folder, string(name)), p.path("old", string(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	for _, name := range p.state.New {
+		if err := movable(p.path("tree", string(name))); err != nil {
+			return err
+		}
 		if err := replace(p.path("tree", string(name)), filepath.Join(p.target.Folder, string(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	for _, c := range p.state.Closed {
+		if err := c.close(p.folder); err != nil {
 			return err
 		}
 	}

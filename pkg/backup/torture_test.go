@@ -65,6 +65,7 @@ func torture(t *testing.T, folder string) {
 	check(hole.Truncate(3 << 20))
 	check(hole.Close())
 	check(unix.Lsetxattr(at("plain"), "user.note", []byte("x\x00y"), 0))
+	check(unix.Lsetxattr(at("plain"), "user.\xff\n", []byte("a name that is no UTF-8"), 0))
 	check(unix.Lsetxattr(at("a"), "user.empty", nil, 0))
 	check(unix.Lsetxattr(at("a/b"), "system.posix_acl_access", acl(), 0))
 	check(unix.Lsetxattr(at("sticky"), "system.posix_acl_default", acl(), 0))

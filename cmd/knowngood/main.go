@@ -26,6 +26,9 @@ func run() int {
 	defer stop()
 	// A second signal ends the process at once, should the clean-up after the first hang.
 	context.AfterFunc(ctx, stop)
+	// A reader of the output that goes away, as head does, would otherwise kill a release half-way.
+	// Commands that are run get the signal as usual: a handler does not outlive exec.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	dir, err := os.Getwd()
 	if err != nil {
 		dir = "."

@@ -124,7 +124,7 @@ func (s *screen) clear() {
 }
 
 // console returns where commands of the user write: the same stream, after a renewed line has
-// been taken away.
+// been taken away. A log that nobody can read any more does not stop a deploy half-way.
 func (s *screen) console() io.Writer { return console{s} }
 
 type console struct{ screen *screen }
@@ -133,7 +133,8 @@ func (c console) Write(p []byte) (int, error) {
 	c.screen.mu.Lock()
 	defer c.screen.mu.Unlock()
 	c.screen.clear()
-	return c.screen.out.Write(p)
+	_, _ = c.screen.out.Write(p)
+	return len(p), nil
 }
 
 func cut(text string, width int) string {

@@ -6,6 +6,7 @@
 // The rules of what a person sees:
 //
 //   - standard output carries results only: name=value lines, or one JSON value with --json;
+//     what could not be written there makes the command fail in the end;
 //   - everything else goes to standard error, in plain lines in a log and with a line that
 //     renews itself on a terminal;
 //   - an error is one line "knowngood: what: why", then "hint: " lines with the cure;
@@ -46,12 +47,17 @@ type Program struct {
 // Main runs one command line and returns the exit status.
 func (p Program) Main(ctx context.Context, args []string) fault.Status {
 	env := environment(p.Environ)
+	out := &results{out: p.Stdout}
+	p.Stdout = out
 	face := p.face(env)
 	root := p.root(face, env) //nolint:contextcheck // commands take the context from cobra
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if ctx.Err() != nil && err != nil && fault.StatusOf(err) == fault.Failed {
 		err = fault.Exit(fault.Cancelled, err)
+	}
+	if lost := out.lost(); lost != nil {
+		err = errors.Join(err, lost)
 	}
 	if err != nil {
 		p.printError(face, err)

@@ -74,3 +74,30 @@ func toNobody(t *testing.T, folder string) {
 		t.Fatal(err)
 	}
 }
+
+// Only root makes devices: to anybody else each name of one is a difference, and all else comes
+// back.
+func TestADeviceWithTwoNamesHindersNoRestoreByItsOwner(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root makes devices and becomes another user")
+	}
+	place, source, target := t.TempDir(), t.TempDir(), t.TempDir()
+	check(errors.Join(
+		unix.Mknod(filepath.Join(source, "device"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))),
+		os.Link(filepath.Join(source, "device"), filepath.Join(source, "second")),
+		os.Chmod(filepath.Dir(target), 0o755),
+	))
+	write(t, filepath.Join(source, "text"), "text")
+	toNobody(t, source)
+	toNobody(t, target)
+	made := save(t, open(t, options(t, place)), source)
+	toNobody(t, place)
+	said := strings.Join(killed(t, time.Minute, "restore as nobody", place, target, made.ID), "\n")
+	if !strings.Contains(said, "2 things are not as they were") {
+		t.Error(said)
+	}
+	if text, err := os.ReadFile(filepath.Join(target, "text")); err != nil || string(text) != "text" {
+		t.Errorf("%q, %v", text, err)
+	}
+}

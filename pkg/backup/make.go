@@ -118,6 +118,7 @@ func (w *restorer) node(in int, e *Entry) error {
 	kind := map[Kind]uint32{Fifo: unix.S_IFIFO, Socket: unix.S_IFSOCK, Char: unix.S_IFCHR, Block: unix.S_IFBLK}[e.Kind]
 	err := unix.Mknodat(in, e.base(), kind|0o600, int(unix.Mkdev(e.Major, e.Minor))) //nolint:gosec // a device number fits an int
 	if errors.Is(err, unix.EPERM) {
+		delete(w.first, e.Link) // its other names cannot be made of this one
 		w.differs(e, fmt.Errorf("it could not be made: %w", err))
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kopia/kopia/repo/manifest"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 )
@@ -38,6 +39,8 @@ type Restored struct {
 	// this process may not give files away; Differences names some of it.
 	Differs     int64    `json:"differs"`
 	Differences []string `json:"differences,omitempty"`
+	// denied is true when some of it takes root to put back.
+	denied bool
 }
 
 const (
@@ -61,6 +64,9 @@ func (r *Repository) Restore(ctx context.Context, t Target) (Restored, error) {
 		return Restored{}, err
 	}
 	result, err := r.bring(ctx, t)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		err = fault.Hint(err, "give a folder with room for the whole backup")
+	}
 	return result, held.finish(ctx, err)
 }
 
@@ -78,7 +84,7 @@ func (r *Repository) bring(ctx context.Context, t Target) (Restored, error) {
 	if result.Differs > 0 {
 		err = fault.Exit(fault.Partial, fmt.Errorf("backup %s is in %s, and %d things are not as they were: %s",
 			t.ID, t.Folder, result.Differs, strings.Join(result.Differences, "; ")))
-		if os.Geteuid() != 0 {
+		if result.denied {
 			err = fault.Hint(err, "restore as root to give files back to their owners")
 		}
 	}
@@ -273,6 +279,7 @@ func (w *restorer) differs(e *Entry, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.result.Differs++
+	w.result.denied = w.result.denied || errors.Is(err, unix.EPERM) && os.Geteuid() != 0
 	if len(w.result.Differences) < mostLacking {
 		w.result.Differences = append(w.result.Differences, fmt.Sprintf("%q: %v", e.Path, err))
 	}

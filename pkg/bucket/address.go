@@ -178,6 +178,28 @@ func Redact(text string) string {
 	return parsed.String()
 }
 
+// Hides tells whether a place has something that Redact does not show, beside what any place may
+// have: it can be or hold a secret.
+func Hides(text string) bool {
+	if !strings.Contains(text, "://") {
+		return Redact(text) != text
+	}
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Opaque != "" || parsed.User != nil || parsed.Fragment != "" {
+		return true
+	}
+	query, err := url.ParseQuery(parsed.RawQuery)
+	for name, values := range query {
+		if name != "endpoint" && !shown(name) {
+			return true
+		}
+		if name == "endpoint" && slices.ContainsFunc(values, func(value string) bool { return strings.TrimSuffix(value, "/") != server(value) }) {
+			return true
+		}
+	}
+	return err != nil
+}
+
 const hidden = "redacted"
 
 // server returns scheme and host of an address, which is all of it that is shown.

@@ -61,16 +61,24 @@ func TestParseRefuses(t *testing.T) {
 
 func TestRedact(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ text, want string }{
-		{"s3://b/p?region=eu-west-1", "s3://b/p?region=eu-west-1"},
-		{"s3://AKIA:s3cret@b", "s3://redacted@b"},
-		{"s3://b?secret=s3cret&token=s3cret&region=x", "s3://b?region=x&redacted"},
-		{"s3://b?endpoint=http%3A%2F%2Fme%3As3cret%40host", "s3://b?endpoint=http%3A%2F%2Fhost"},
-		{"azblob://c?sig=s3cret#s3cret", "azblob://c?redacted"},
-		{"s3:/AKIA:s3cret@b", "s3:***"},
-		{"s3://b%zz?s3cret", "s3://***"},
-		{"/a folder?x=1", "/a folder?x=1"},
+	for _, test := range []struct {
+		text, want string
+		hides      bool
+	}{
+		{"s3://b/p?region=eu-west-1", "s3://b/p?region=eu-west-1", false},
+		{"s3://AKIA:s3cret@b", "s3://redacted@b", true},
+		{"s3://b?secret=s3cret&token=s3cret&region=x", "s3://b?region=x&redacted", true},
+		{"s3://b?endpoint=http%3A%2F%2Fme%3As3cret%40host", "s3://b?endpoint=http%3A%2F%2Fhost", true},
+		{"s3://b?endpoint=http://host:9/", "s3://b?endpoint=http%3A%2F%2Fhost%3A9", false},
+		{"s3://b?region=x&%zz=s3cret", "s3://b?region=x", true},
+		{"azblob://c?sig=s3cret#s3cret", "azblob://c?redacted", true},
+		{"s3:/AKIA:s3cret@b", "s3:***", true},
+		{"s3://b%zz?s3cret", "s3://***", true},
+		{"/a folder?x=1", "/a folder?x=1", false},
 	} {
+		if Hides(test.text) != test.hides {
+			t.Errorf("Hides(%q) = %v", test.text, !test.hides)
+		}
 		if got := Redact(test.text); got != test.want {
 			t.Errorf("Redact(%q) = %q, want %q", test.text, got, test.want)
 		}

@@ -33,7 +33,7 @@ func (q Request) job(ctx context.Context, cluster *kube.Cluster, s release.Snaps
 	args := append([]string{
 		"work", "save", volume, "--app=" + about.App, "--environment=" + about.Environment,
 		"--commit=" + string(about.Commit), "--run=" + about.Run, "--volume=" + s.Claim,
-	}, q.reach()...)
+	}, append(q.reach(), q.locks()...)...)
 	save := work.Program{
 		Name: program, Image: q.Image, Args: args, Ours: true, Identity: q.As, Memory: q.Memory,
 		Secrets: q.secrets(), Bundles: q.bundles(),
@@ -43,18 +43,26 @@ func (q Request) job(ctx context.Context, cluster *kube.Cluster, s release.Snaps
 		Claims:  []*corev1.PersistentVolumeClaim{q.claim(name, s)},
 		Mounts:  []work.Mount{{Claim: name, Path: volume}},
 		Account: q.Account, Nodes: nodes, Tolerations: tolerations(users),
-		Start: q.Start, Deadline: q.Deadline,
+		Start: q.Start, Deadline: q.deadline(max(s.RestoreBytes, s.ClaimBytes)), Again: "what was uploaded is used by the next attempt",
 	}, nil
 }
 
 // reach are the arguments by which a program of ours reaches the repository; secrets and bundles
-// what it needs for it and nobody reads here.
+// what it needs for it and nobody reads here. An address among them goes before the argument.
 func (q Request) reach() []string {
-	args := []string{"--repository=" + q.Repository}
+	args := []string{"--place=" + q.Repository}
 	if q.AllowHTTP {
 		args = append(args, "--allow-http=true")
 	}
 	return args
+}
+
+// locks are the arguments that say how long the bucket keeps what is written.
+func (q Request) locks() []string {
+	if q.LockDays == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("--lock-days=%d", q.LockDays), fmt.Sprintf("--lock-strict=%t", q.LockStrict)}
 }
 
 func (q Request) secrets() []work.Secret {
@@ -103,9 +111,14 @@ func nodesOf(ctx context.Context, cluster *kube.Cluster, s release.Snapshot) (*c
 	if err != nil {
 		return nil, cluster.Explain(ctx, kube.Call{Verb: "get", Resource: "persistentvolumeclaims", Namespace: cluster.Namespace, Name: s.Claim}, err)
 	}
+	return nodesOfVolume(ctx, cluster, claim)
+}
+
+// nodesOfVolume returns the nodes that reach the volume of a claim; nil where all do.
+func nodesOfVolume(ctx context.Context, cluster *kube.Cluster, claim *corev1.PersistentVolumeClaim) (*corev1.NodeSelector, error) {
 	found, err := cluster.Core.CoreV1().PersistentVolumes().Get(ctx, claim.Spec.VolumeName, metav1.GetOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("claim %s: %w", s.Claim, cluster.Explain(ctx, kube.Call{Verb: "get", Resource: "persistentvolumes", Name: claim.Spec.VolumeName}, err))
+		return nil, fmt.Errorf("claim %s: %w", claim.Name, cluster.Explain(ctx, kube.Call{Verb: "get", Resource: "persistentvolumes", Name: claim.Spec.VolumeName}, err))
 	}
 	if found.Spec.NodeAffinity == nil {
 		return nil, nil //nolint:nilnil // every node reaches it

@@ -31,6 +31,10 @@ type Request struct {
 	BucketSecret string
 	// AllowHTTP lets the Job reach the repository without TLS.
 	AllowHTTP bool
+	// LockDays is for how many days the bucket lets nobody delete what a save writes, LockStrict
+	// whether nobody may lift that; 0 locks nothing.
+	LockDays   int
+	LockStrict bool
 
 	// Image is knowngood's own; Account the service account of the Job, "" the default one.
 	Image, Account string
@@ -44,8 +48,24 @@ type Request struct {
 	// Check is the application's own check of a test restore; without an image there is none.
 	Check Check
 
-	// Start is how long a Job may take to begin, Deadline how long it may take in all.
+	// Start is how long a Job may take to begin, Deadline how long it may take in all; 0 is a
+	// deadline by the size of the volume.
 	Start, Deadline time.Duration
+}
+
+// slowest is the rate, in bytes a second, below which a Job is taken for one that hangs, and spare
+// what it may take beside that.
+const (
+	slowest = 4 << 20
+	spare   = 2 * time.Hour
+)
+
+// deadline is how long a Job may take that carries so many bytes.
+func (q Request) deadline(bytes int64) time.Duration {
+	if q.Deadline > 0 {
+		return q.Deadline
+	}
+	return spare + time.Duration(max(bytes, 0)/slowest)*time.Second
 }
 
 // KeyName is under which name a Secret holds the key of a repository.

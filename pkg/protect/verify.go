@@ -138,6 +138,6 @@ func (q Request) proving(b release.Backup, s release.Snapshot, users []corev1.Po
 	return work.Job{
 		Name: name, Subject: about, About: b.Volume, Programs: programs,
 		Claims: []*corev1.PersistentVolumeClaim{claim}, Mounts: []work.Mount{{Claim: name, Path: volume}},
-		Account: q.Account, Tolerations: tolerations(users), Start: q.Start, Deadline: q.Deadline,
+		Account: q.Account, Tolerations: tolerations(users), Start: q.Start, Deadline: q.deadline(b.Bytes), Again: "the next attempt begins anew",
 	}
 }

@@ -15,9 +15,12 @@ const (
 	AnnotationRestore = "knowngood.dev/restore"
 	// AnnotationReplicas is how many replicas a workload had before it was scaled down.
 	AnnotationReplicas = "knowngood.dev/replicas"
-	// AnnotationSource is the uid of the VolumeSnapshot, or the name of the volume, from which
-	// a claim was restored.
+	// AnnotationSource is the uid of the VolumeSnapshot, the id of the backup, or the name of the
+	// volume, from which a claim was restored.
 	AnnotationSource = "knowngood.dev/source"
+	// AnnotationFilled is on a claim that a backup was brought into, once all of it is there and
+	// was compared: the Verification, as JSON. Until then the claim holds nothing to rely on.
+	AnnotationFilled = "knowngood.dev/filled"
 )
 
 // RestoreWay is how a restore goes about it.
@@ -35,7 +38,7 @@ const (
 // known of the code that had written the source holds of the restored data too.
 type Restoration struct {
 	Way RestoreWay `json:"way"`
-	// Source is the run whose snapshots were restored; zero where the data is what an earlier
+	// Source is the run whose snapshots or backups were restored; zero where the data is what an earlier
 	// restore kept.
 	Source Lineage `json:"source,omitzero"`
 	// Plan is what there was to do, in its order.
@@ -75,6 +78,8 @@ type RestoredClaim struct {
 	Cut         time.Time   `json:"cut,omitzero"`
 	Consistency Consistency `json:"consistency,omitempty"`
 	Bytes       int64       `json:"bytes,omitempty"`
+	// Verified is how what came out of a backup was compared with its manifest; nil of a snapshot.
+	Verified *Verification `json:"verified,omitempty"`
 	// Volume is the PersistentVolume that holds the data now, "" until there is one.
 	Volume string `json:"volume,omitempty"`
 	// Kept is the PersistentVolume with what the claim held before, "" where there is none.

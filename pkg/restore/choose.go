@@ -15,7 +15,7 @@ import (
 
 // A Wish says which snapshots are wanted. Empty fields ask for any.
 type Wish struct {
-	// Namespace is that of the claims.
+	// Namespace is that of the claims that were snapshotted.
 	Namespace string
 	Run       string
 	// Commit is a commit or the beginning of one.
@@ -26,10 +26,11 @@ type Wish struct {
 	Whole bool
 }
 
-// A Choice is the snapshots to restore and the run that they belong to.
+// A Choice is the snapshots to restore and the run that they belong to, and what was saved of them.
 type Choice struct {
 	Lineage   release.Lineage
 	Snapshots []release.Snapshot
+	Backups   []release.Backup
 	// Late is true of snapshots that were taken after the run's deploy had begun.
 	Late bool
 	// Manifests are what was kept beside the snapshots, nil for nothing.
@@ -84,12 +85,13 @@ func candidate(record release.Record, w Wish) (Choice, bool) {
 	for i := range record.Entries {
 		e := &record.Entries[i]
 		deployed = deployed || e.Step == "deploy-start" || e.Step == "deploy-finish"
-		if e.Protection == nil {
-			continue
-		}
 		into := &c
 		if deployed {
 			into = &late
+		}
+		into.saved(e.Copies)
+		if e.Protection == nil {
+			continue
 		}
 		into.add(e, w.Namespace)
 		if e.Protection.Manifests != nil {
@@ -112,6 +114,19 @@ func (c *Choice) add(e *release.Entry, namespace string) {
 		if taken := when(s, e); c.Lineage.Taken.IsZero() || taken.Before(c.Lineage.Taken) {
 			c.Lineage.Taken = taken
 		}
+	}
+}
+
+// saved adds the backups of an entry; a newer one of the same volume stands for the one before,
+// e.g. the same once it was proved.
+func (c *Choice) saved(copies *release.Copies) {
+	if copies == nil {
+		return
+	}
+	for _, b := range copies.Backups {
+		c.Backups = slices.DeleteFunc(c.Backups, func(other release.Backup) bool { return other.Volume == b.Volume })
+		c.Backups = append(c.Backups, b)
+		c.Lineage.Repository = copies.Repository
 	}
 }
 

@@ -58,7 +58,7 @@ func bare(claim *corev1.PersistentVolumeClaim) corev1.PersistentVolumeClaim {
 func ofTheStorage(annotation string) bool {
 	return strings.HasPrefix(annotation, "pv.kubernetes.io/") || strings.HasPrefix(annotation, "volume.kubernetes.io/") ||
 		strings.HasPrefix(annotation, "volume.beta.kubernetes.io/") ||
-		annotation == release.AnnotationRestore || annotation == release.AnnotationSource
+		annotation == release.AnnotationRestore || annotation == release.AnnotationSource || annotation == release.AnnotationFilled
 }
 
 // recorded returns a claim as its snapshot's record describes it.
@@ -82,8 +82,8 @@ func recorded(s release.Snapshot, name string) corev1.PersistentVolumeClaim {
 	return made
 }
 
-// filled returns the claim so that it is made from a snapshot, with room for all of it.
-func filled(claim corev1.PersistentVolumeClaim, from release.RestoredClaim, restore string) *corev1.PersistentVolumeClaim {
+// cloned returns the claim so that it is made from a snapshot, with room for all of it.
+func cloned(claim corev1.PersistentVolumeClaim, from release.RestoredClaim, restore string) *corev1.PersistentVolumeClaim {
 	made := claim.DeepCopy()
 	group := "snapshot.storage.k8s.io"
 	made.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: &group, Kind: "VolumeSnapshot", Name: from.Snapshot}

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package restore puts the data of a run's snapshots back into claims: into a new claim beside
-// the one in use, or in place.
+// Package restore puts the data of a run's snapshots, or of the backups that were saved of them,
+// back into claims: into a new claim beside the one in use, or in place.
 //
 // One idea holds it together: a Plan is a list of acts, each with its sentence and its work. The
 // sentences are what a person is shown before anything happens, the works are what then
 // happens, in the same order. A plan is made from the cluster as it is, so the plan of a restore
 // that was killed holds what is left of it, and every act finds out for itself whether it was
 // done already.
+//
+// # From a backup
+//
+// A backup comes into a claim that is made for it, by what the caller gives to bring it. Only when
+// all of it was compared is the claim marked as filled; until then nothing here hands it to a pod,
+// and the same command goes on with it.
 //
 // # In place
 //

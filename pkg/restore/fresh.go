@@ -4,7 +4,10 @@ package restore
 
 import (
 	"context"
+	"fmt"
 	"maps"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/kube"
@@ -27,19 +30,29 @@ func (p *Plan) planNew(ctx context.Context) error {
 }
 
 func (p *Plan) planNewClaim(ctx context.Context, s release.Snapshot) error {
-	from, err := p.usable(ctx, s)
+	from, b, err := p.origin(ctx, s)
 	if err != nil {
 		return err
 	}
+	id := copyID(from)
 	if from.Claim = p.request.NewClaim; from.Claim == "" {
-		from.Claim = kube.Name(s.Claim, "restored", from.SnapshotUID[:min(8, len(from.SnapshotUID))])
+		from.Claim = kube.Name(s.Claim, "restored", id[:min(8, len(id))])
 	}
-	claim := recorded(s, from.Claim)
-	waits, err := p.class(ctx, &claim, s.Driver)
+	claim, driver := recorded(s, from.Claim), s.Driver
+	claim.Namespace = p.cluster.Namespace
+	if b != nil {
+		driver = ""
+	}
+	waits, err := p.class(ctx, &claim, driver)
 	if err != nil {
 		return err
 	}
-	made := filled(claim, from, p.Name)
+	var made *corev1.PersistentVolumeClaim
+	if b != nil {
+		made = tagged(&claim, p.Name, id)
+	} else {
+		made = cloned(claim, from, p.Name)
+	}
 	maps.Copy(made.Labels, p.labels(s.Claim))
 	made.Annotations[release.AnnotationClaim] = s.Claim
 	p.result.Claims = append(p.result.Claims, from)
@@ -49,15 +62,21 @@ func (p *Plan) planNewClaim(ctx context.Context, s release.Snapshot) error {
 	switch {
 	case err != nil:
 		return err
-	case there != nil && (there.Annotations[release.AnnotationSource] != from.SnapshotUID || there.DeletionTimestamp != nil):
-		return fault.Hint(fault.Usagef("there is a claim %s already, and it was not made from VolumeSnapshot %s", from.Claim, s.Name),
+	case there != nil && (there.Annotations[release.AnnotationSource] != id || there.DeletionTimestamp != nil):
+		return fault.Hint(fault.Usagef("there is a claim %s already, and it was not made from %s", from.Claim, copyWords(from)),
 			"give another name with --new-claim, or put the data into the claim itself with --in-place")
 	case there != nil:
 		p.Resumed, into.Volume = true, there.Spec.VolumeName
+		if b != nil {
+			return p.actFill(ctx, there, *b, into)
+		}
 		p.note("claim %s was made from that snapshot before, and is left as it is", from.Claim)
 	default:
 		p.add(func(ctx context.Context) error { return p.create(ctx, made) },
-			"make claim %s (%s) from VolumeSnapshot %s", from.Claim, describe(made), s.Name)
+			"make claim %s (%s) from %s", from.Claim, describe(made), copyWords(from))
+		if b != nil {
+			return p.actFill(ctx, made, *b, into)
+		}
 	}
 	switch {
 	case into.Volume != "":
@@ -68,6 +87,27 @@ func (p *Plan) planNewClaim(ctx context.Context, s release.Snapshot) error {
 	}
 	return nil
 }
+
+// actFill plans to bring a backup into a claim that is made for it. The claim may be of an earlier
+// attempt, whose name it bears.
+func (p *Plan) actFill(ctx context.Context, claim *corev1.PersistentVolumeClaim, b release.Backup, into *release.RestoredClaim) error {
+	if v, whole := filled(claim); whole {
+		into.Verified = &v
+		p.note("backup %s was brought into claim %s before, and is left as it is", b.ID, claim.Name)
+		return nil
+	}
+	if err := p.unmounted(ctx, claim.Name); err != nil {
+		return err
+	}
+	p.fills = b.ID
+	name, restore := claim.Name, claim.Annotations[release.AnnotationRestore]
+	p.add(func(ctx context.Context) error { return p.fill(ctx, name, restore, b, into) },
+		"bring backup %s (%d files, %s) into claim %s, and compare all of it", b.ID, b.Files, megabytes(b.Bytes), name)
+	p.add(func(ctx context.Context) error { return p.await(ctx, into) }, "wait until claim %s has its volume", name)
+	return nil
+}
+
+func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
 // labels are those of what a restore makes for itself.
 func (p *Plan) labels(claim string) map[string]string {

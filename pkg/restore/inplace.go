@@ -35,6 +35,9 @@ func (s *swap) swapped() bool { return madeBy(s.now, s.Restore, s.From.SnapshotU
 
 // planInPlace plans to make the claims of the snapshots anew, or what is left of that.
 func (p *Plan) planInPlace(ctx context.Context) error {
+	if p.request.From == FromBackup {
+		return fault.Hint(fault.Usagef("a backup is restored to a new claim alone"), "leave --in-place out")
+	}
 	all, err := p.keeping(ctx)
 	if err != nil {
 		return err
@@ -84,7 +87,7 @@ func (p *Plan) swap(ctx context.Context, s release.Snapshot, begun []kept) (*swa
 			return nil, err
 		}
 		w.From.Bytes, w.From.SnapshotUID = from.Bytes, from.SnapshotUID
-		w.made = filled(w.Bare, w.From, w.Restore)
+		w.made = cloned(w.Bare, w.From, w.Restore)
 	}
 	w.waits, err = p.class(ctx, w.made, s.Driver)
 	return w, err

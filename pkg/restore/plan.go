@@ -5,6 +5,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/knowngood/knowngood/pkg/fault"
@@ -20,8 +21,13 @@ type Request struct {
 	App, Environment string
 
 	// Lineage and Snapshots are the source of RestoreNew and RestoreInPlace.
+	// Backups are those that were saved of the snapshots, From which of both is taken.
 	Lineage   release.Lineage
 	Snapshots []release.Snapshot
+	Backups   []release.Backup
+	From      From
+	// Fill brings a backup into a claim; nil where none is to be restored.
+	Fill Fill
 	// NewClaim names the claim of RestoreNew; "" derives a name from the source.
 	NewClaim string
 	// StorageClass of the claims that are made; "" is the one that was recorded.
@@ -38,6 +44,16 @@ type Request struct {
 	Timeout time.Duration
 }
 
+// From is the kind of copy that a claim is restored from.
+type From string
+
+// Kinds of copies.
+const (
+	FromAny      From = ""         // the snapshot where it can be restored from, else the backup
+	FromSnapshot From = "snapshot" // a VolumeSnapshot of the namespace
+	FromBackup   From = "backup"   // a backup in a repository
+)
+
 // A Plan is what a restore has to do, in its order.
 type Plan struct {
 	// Name is that of the restore: the request's, or that of the restore which is finished.
@@ -50,6 +66,8 @@ type Plan struct {
 	acts    []act
 	result  release.Restoration
 	commit  release.Commit
+	// fills is the id of a backup that is to be brought into a claim, "" for none.
+	fills string
 	// safe says where the data is while the plan is under way; "" where nothing can be lost.
 	safe string
 }
@@ -91,6 +109,9 @@ func Make(ctx context.Context, cluster *kube.Cluster, request Request) (*Plan, e
 	if err != nil {
 		return nil, err
 	}
+	if !slices.ContainsFunc(p.result.Claims, func(c release.RestoredClaim) bool { return c.Backup != "" }) {
+		p.result.Source.Repository = ""
+	}
 	for _, a := range p.acts {
 		p.result.Plan = append(p.result.Plan, a.text)
 	}
@@ -99,6 +120,9 @@ func Make(ctx context.Context, cluster *kube.Cluster, request Request) (*Plan, e
 
 // Commit is the one that the restored data belongs to, in whose name the restore is recorded.
 func (p *Plan) Commit() release.Commit { return p.commit }
+
+// Fills names a backup that is still to be brought into a claim, if any is.
+func (p *Plan) Fills() (id string, fills bool) { return p.fills, p.fills != "" }
 
 // Result returns what is known so far: the plan itself, and what was done of it.
 func (p *Plan) Result() release.Restoration { return p.result }

@@ -200,15 +200,16 @@ func (r *running) noPod(ctx context.Context) (kube.Progress, error) {
 func (r *running) expired(failed *batchv1.JobCondition) error {
 	err := fmt.Errorf("it was ended: %s: %s", failed.Reason, kube.OneLine(failed.Message))
 	if failed.Reason == batchv1.JobReasonDeadlineExceeded {
-		return fault.Hint(err, "it had %s; give a longer --backup-timeout. What was uploaded is used by the next attempt", r.job.Deadline)
+		return fault.Hint(err, "it had %s; give a longer --backup-timeout%s", r.job.Deadline, r.again())
 	}
 	return err
 }
 
+// claimNames are the claims that the pod mounts.
 func (r *running) claimNames() []string {
 	var names []string
-	for _, claim := range r.job.Claims {
-		names = append(names, claim.Name)
+	for _, mount := range r.job.Mounts {
+		names = append(names, mount.Claim)
 	}
 	return names
 }

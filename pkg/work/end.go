@@ -25,7 +25,7 @@ func (r *running) ended(pod *corev1.Pod) error {
 		at := slices.IndexFunc(all, func(s corev1.ContainerStatus) bool { return s.Name == p.Name })
 		if at < 0 || all[at].State.Terminated == nil {
 			return fault.Hint(fmt.Errorf("program %s never ran: pod %s: %s", p.Name, pod.Status.Reason, kube.OneLine(pod.Status.Message)),
-				"%s", evicted(pod))
+				"%s", r.evicted(pod))
 		}
 		if err := r.exited(p, all[at].State.Terminated); err != nil {
 			return err
@@ -53,18 +53,26 @@ func span(all []corev1.ContainerStatus) float64 {
 	return last.Sub(first.Time).Seconds()
 }
 
-func evicted(pod *corev1.Pod) string {
+func (r *running) evicted(pod *corev1.Pod) string {
 	if pod.Status.Reason == "Evicted" {
-		return "its node had too little room or memory; what was uploaded is used by the next attempt"
+		return "its node had too little room or memory" + r.again()
 	}
 	return "the pod's events tell more"
+}
+
+// again is what a hint ends in, about a further attempt.
+func (r *running) again() string {
+	if r.job.Again == "" {
+		return ""
+	}
+	return "; " + r.job.Again
 }
 
 // exited judges one program by its message, or by its exit status where it has none.
 func (r *running) exited(p Program, t *corev1.ContainerStateTerminated) error {
 	if t.Reason == "OOMKilled" {
 		return fault.Hint(fmt.Errorf("program %s was killed: it needed more memory than its limit of %s", p.Name, p.Memory),
-			"give more with --backup-memory; what was uploaded is used by the next attempt")
+			"give more with --backup-memory%s", r.again())
 	}
 	if !p.Ours {
 		if t.ExitCode == 0 {

@@ -43,6 +43,8 @@ type Job struct {
 	// Start is how long it may take until the first program runs; Deadline how long the Job may
 	// take in all.
 	Start, Deadline time.Duration
+	// Again is what a further attempt finds, for hints: e.g. that it uses what was uploaded.
+	Again string
 }
 
 // A Mount is a claim in the pod.

@@ -27,6 +27,7 @@ func All() []Step {
 		&KeyRotate{},
 		&KeyShow{},
 		&WorkSave{},
+		&WorkRestore{},
 		&WorkProve{},
 		&WorkConclude{},
 	}

@@ -10,6 +10,9 @@ import (
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
+// lockDay is what lock-days counts.
+const lockDay = 24 * time.Hour
+
 // locking holds the inputs that say how long the bucket keeps what is written from being deleted.
 type locking struct {
 	days   int
@@ -30,5 +33,5 @@ func (l *locking) lock() (backup.Lock, error) {
 	case l.strict && l.days == 0:
 		return backup.Lock{}, fault.Hint(fault.Usagef("lock-strict without lock-days locks nothing"), "give --lock-days")
 	}
-	return backup.Lock{For: time.Duration(l.days) * 24 * time.Hour, Strict: l.strict}, nil
+	return backup.Lock{For: time.Duration(l.days) * lockDay, Strict: l.strict}, nil
 }

@@ -3,13 +3,11 @@
 package steps
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/knowngood/knowngood/pkg/bucket"
 	"github.com/knowngood/knowngood/pkg/fault"
@@ -23,30 +21,21 @@ import (
 
 // protecting holds the inputs of the backups of snapshots.
 type protecting struct {
-	repository, keySecret, bucketSecret string
-	image, account, user, class, memory string
-	checkImage, checkLine, checkUser    string
-	allowHTTP                           bool
-	deadline                            time.Duration
+	carrying
+	user, class                      string
+	checkImage, checkLine, checkUser string
+	locking                          locking
 
 	// prepared is the request as far as it is known before the snapshots are; set by prepare.
 	prepared protect.Request
 }
 
 func (p *protecting) declare(set *step.Set) {
-	set.Text(&p.repository, "repository", "", repositoryDoc)
-	set.Text(&p.keySecret, "repository-password-secret", "", keySecretDoc)
-	set.Bool(&p.allowHTTP, "allow-http", false, allowHTTPDoc)
-	set.Text(&p.bucketSecret, "bucket-secret", "",
-		"Secret of the namespace whose entries are the environment of the backup's Job, e.g. AWS_ACCESS_KEY_ID; empty leaves it to the service account.")
-	set.Text(&p.account, "backup-account", "",
-		"Service account of the backup's Job: its identity in the cloud and its image pull Secrets, never its token; empty uses the namespace's default one.")
-	set.Text(&p.image, "backup-image", "", "Image of knowngood that the Job runs; empty uses the published one of this version.")
+	p.carrying.declare(set)
 	set.Text(&p.user, "backup-user", "",
 		"Number of the user that owns the data, as UID or UID:GID, where the Job must not be root; empty reads every file as root with DAC_OVERRIDE alone, from a read-only mount.")
 	set.Text(&p.class, "backup-class", "", "StorageClass of the temporary claims that are made of snapshots; empty uses that of each claim.")
-	set.Text(&p.memory, "backup-memory", "1Gi", "The most memory that the Job may use.")
-	set.Duration(&p.deadline, "backup-timeout", 6*time.Hour, "How long the backup of a volume may take.")
+	p.locking.declare(set)
 	set.Text(&p.checkImage, "verify-image", "", "Image in which verify-command runs, e.g. that of the application's database; empty runs no check beyond the comparison.")
 	set.Text(&p.checkLine, "verify-command", "",
 		"The application's own check of a test restore: a line for the shell of verify-image, best kept in .knowngood.yaml. KNOWNGOOD_RESTORED names the folder, KNOWNGOOD_CLAIM the claim; any status but 0 means that the data is not good.")
@@ -55,9 +44,7 @@ func (p *protecting) declare(set *step.Set) {
 
 	// Whoever may make Jobs can read every Secret of the namespace through them.
 	set.Extra("backup", "the policy wants backups", func() {
-		set.Needs("create,get,list,watch,delete", "batch/jobs", "run the backup's Job, and take it away")
-		set.Needs("get,watch", "pods", "await the Job's pod")
-		set.Needs("get", "pods/log", "tell the Job's progress")
+		needsJobs(set)
 		set.Needs("create,get,watch", "persistentvolumeclaims", "make a temporary claim of each snapshot")
 		set.NeedsCluster("get", "storage.k8s.io/storageclasses", "know that temporary claims take their volumes with them")
 	})
@@ -72,22 +59,12 @@ func beyond(d release.Decision) bool {
 // input that cures it.
 func (p *protecting) prepare(ctx context.Context, run *Run, c *cluster, d release.Decision) error {
 	wanted := fmt.Sprintf("the policy wants protection by %s (%s)", d.Protect, d.ProtectBecause)
-	scheme, _, isURL := strings.Cut(p.repository, "://")
-	switch {
-	case p.repository == "":
-		return refuse(wanted, "no repository is given", "give --repository, e.g. s3://backups/shop; the Job in the cluster must reach it")
-	case !isURL || scheme == "file" || scheme == "mem":
-		return refuse(wanted, fmt.Sprintf("the Job in the cluster cannot reach the repository %.80q", p.repository), "give --repository as s3://, gs:// or azblob://")
-	case p.keySecret == "":
-		return refuse(wanted, "no Secret with the key of the repository is given",
-			"give --repository-password-secret: the Secret of the namespace that holds the key under "+protect.KeyName)
-	}
-	inClear, err := bucket.Check(p.repository)
-	if err != nil {
+	if err := p.reaches(wanted); err != nil {
 		return err
 	}
-	if inClear != "" && !p.allowHTTP {
-		return refuse(wanted, fmt.Sprintf("%s would be spoken to without TLS", inClear), "give its https:// address, or allow it with --allow-http, which the record then tells")
+	lock, err := p.locking.lock()
+	if err != nil {
+		return err
 	}
 	identity, err := identity("backup-user", p.user, work.Keeper())
 	if err != nil {
@@ -101,32 +78,12 @@ func (p *protecting) prepare(ctx context.Context, run *Run, c *cluster, d releas
 	if err != nil {
 		return err
 	}
-	secret, err := secretHere(p.keySecret, connected.Namespace)
-	if err != nil {
+	if p.prepared, err = p.request(run, connected.Namespace, c.timeout); err != nil {
 		return err
 	}
-	p.prepared = protect.Request{
-		Repository: p.repository, KeySecret: secret, BucketSecret: p.bucketSecret, AllowHTTP: p.allowHTTP,
-		Image: cmp.Or(p.image, "ghcr.io/knowngood/knowngood:"+run.Version), Account: p.account, As: identity,
-		Class: p.class, Memory: p.memory, Check: tested, Start: c.timeout, Deadline: p.deadline,
-	}
+	p.prepared.As, p.prepared.Class, p.prepared.Check = identity, p.class, tested
+	p.prepared.LockDays, p.prepared.LockStrict = int(lock.For/lockDay), lock.Strict
 	return p.prepared.Ready(ctx, connected)
-}
-
-func refuse(wanted, lack, cure string) error {
-	return fault.Hint(fault.Usagef("%s, and %s", wanted, lack), "nothing was touched; %s", cure)
-}
-
-// secretHere returns the name of a Secret that pods of the namespace can read.
-func secretHere(given, namespace string) (string, error) {
-	if space, name, found := strings.Cut(given, "/"); found {
-		if space != namespace {
-			return "", fault.Hint(fault.Usagef("repository-password-secret %q: the Job runs in namespace %s and reads Secrets of it alone", given, namespace),
-				"keep a copy of the Secret there")
-		}
-		return name, nil
-	}
-	return given, nil
 }
 
 // check reads what the application's own check is.

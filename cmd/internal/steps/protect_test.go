@@ -95,7 +95,7 @@ func TestSnapshotSavesWhatItTookAndProvesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.protecting = protecting{
-		repository: "s3://backups/shop", keySecret: "shop/key", memory: "1Gi", deadline: time.Hour, image: "knowngood:1",
+		carrying:   carrying{repository: "s3://backups/shop", keySecret: "shop/key", memory: "1Gi", deadline: time.Hour, image: "knowngood:1"},
 		checkImage: "db:1", checkLine: "look", checkUser: "999",
 	}
 	if err := s.Run(t.Context(), run); err != nil {
@@ -180,11 +180,11 @@ func runs(ctx context.Context, t *testing.T, container *corev1.Container, folder
 	set, word := &step.Set{}, "backup"
 	switch container.Name {
 	case "save":
-		one, opens, word = save, &save.vault, "folder"
+		one, opens, word = save, &save.reached.vault, "folder"
 	case "prove":
-		one, opens = prove, &prove.vault
+		one, opens = prove, &prove.reached.vault
 	case "conclude":
-		one, opens = conclude, &conclude.vault
+		one, opens = conclude, &conclude.reached.vault
 	default:
 		return 0, "" // the application's own check
 	}
@@ -225,6 +225,8 @@ func TestBackupsAreRefusedBeforeAnythingIsTouched(t *testing.T) {
 		"there is no Secret other in namespace shop":       {func(p *protecting) { p.keySecret = "other" }, "Delete", "knowngood key init"},
 		"there is no Secret bucket in namespace shop":      {func(p *protecting) { p.bucketSecret = "bucket" }, "Delete", "AWS_ACCESS_KEY_ID"},
 		"http://s3.example would be spoken to without TLS": {func(p *protecting) { p.repository = "s3://backups/shop?endpoint=http://s3.example" }, "Delete", "--allow-http"},
+		"s3://backups/shop?redacted":                       {func(p *protecting) { p.repository = "s3://backups/shop?kmskeyid=s3cret" }, "Delete", "KNOWNGOOD_REPOSITORY"},
+		"lock-strict without lock-days":                    {func(p *protecting) { p.locking.strict = true }, "Delete", "--lock-days"},
 		`bucket "s3://redacted@backups"`:                   {func(p *protecting) { p.repository = "s3://a:b@backups" }, "Delete", "environment"},
 		`backup-memory "much"`:                             {func(p *protecting) { p.memory = "much" }, "Delete", ""},
 		"one is given":                                     {func(p *protecting) { p.checkImage = "db:1" }, "Delete", "both"},
@@ -243,7 +245,7 @@ func TestBackupsAreRefusedBeforeAnythingIsTouched(t *testing.T) {
 			if err := gate.record(t.Context(), run, "gate", keeps(release.ProtectBackup)); err != nil {
 				t.Fatal(err)
 			}
-			s.protecting = protecting{repository: "s3://backups/shop", keySecret: "key", memory: "1Gi", deadline: time.Hour}
+			s.protecting = protecting{carrying: carrying{repository: "s3://backups/shop", keySecret: "key", memory: "1Gi", deadline: time.Hour}}
 			test.change(&s.protecting)
 			err := s.Run(t.Context(), run)
 			if fault.StatusOf(err) != fault.Usage || !strings.Contains(err.Error(), says) || !strings.Contains(strings.Join(fault.Hints(err), " "), test.cure) {

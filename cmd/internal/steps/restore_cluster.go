@@ -3,6 +3,7 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,22 +15,28 @@ import (
 	"github.com/knowngood/knowngood/pkg/catalog"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/kube"
+	"github.com/knowngood/knowngood/pkg/protect"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/report"
 	"github.com/knowngood/knowngood/pkg/restore"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
-// Restore puts the data of a run's snapshots back into claims.
+// Restore puts the data of a run's snapshots or backups back into claims.
 type Restore struct {
 	place       place
 	environment string
 	config      string
 	cluster     cluster
+	carrying    carrying
+	// filler is how backups come into claims; set by ready.
+	filler protect.Request
 
 	run    string
 	commit string
 	claims []string
+	// from is the kind of copy; fromNamespace and fromEnvironment are where it was taken.
+	from, fromNamespace, fromEnvironment string
 
 	newClaim     string
 	storageClass string
@@ -43,9 +50,12 @@ type Restore struct {
 
 // Declare implements Step.
 func (r *Restore) Declare(set *step.Set) {
-	set.Name, set.Summary = "restore", "Put the data of a run's snapshots back: into a new claim, or in place."
+	set.Name, set.Summary = "restore", "Put the data of a run's snapshots or backups back: into a new claim, or in place."
 	set.Long = "Without --run and --commit it takes the newest snapshots in the catalog that were taken\n" +
 		"before their run deployed. The plan is shown before anything is done; --dry-run ends there.\n" +
+		"Where a snapshot is gone the backup that was saved of it takes its place: a Job brings it\n" +
+		"into the claim and compares all of it. The Secrets with its key and with the credentials of\n" +
+		"its bucket must be in the namespace; a new cluster needs nothing else.\n" +
 		"With --in-place the workloads that mount the claim are scaled down, the claim is made\n" +
 		"anew, and they are scaled up again. What the claim held is kept on its volume until\n" +
 		"--confirm deletes it or --undo puts it back. Cut short at any moment, the same command\n" +
@@ -59,6 +69,9 @@ func (r *Restore) Declare(set *step.Set) {
 	set.Text(&r.run, "run", "", "Run whose snapshots are restored; with --undo or --confirm the restore that is meant.")
 	set.Text(&r.commit, "commit", "", "Commit before whose deploy the snapshots were taken: its id, or the first digits of it.")
 	set.List(&r.claims, "claim", "Claim whose data is restored; can be given more than once. Empty takes the one that the run has snapshotted.")
+	set.Text(&r.from, "from", "", "Kind of copy to restore: snapshot or backup. Empty takes the snapshot where it can be restored from, else the backup.")
+	set.Text(&r.fromNamespace, "from-namespace", "", "Namespace whose data is restored, of this cluster or another one; empty is the one restored to.")
+	set.Text(&r.fromEnvironment, "from-environment", "", "Environment whose data is restored, as history shows it; empty is the one restored to.")
 	set.Text(&r.newClaim, "new-claim", "", "Name of the claim that is made; empty derives one from the source.")
 	set.Text(&r.storageClass, "storage-class", "", "StorageClass of the claim that is made; empty uses that of the claim which was snapshotted.")
 	set.Bool(&r.inPlace, "in-place", false, "Make the claim itself anew instead of a new one; workloads are scaled down meanwhile, and what it held is kept.")
@@ -67,6 +80,7 @@ func (r *Restore) Declare(set *step.Set) {
 	set.Bool(&r.confirm, "confirm", false, "Delete what a restore in place has kept: its result is good.")
 	set.Bool(&r.dryRun, "dry-run", false, "Show the plan and do nothing.")
 	set.Text(&r.manifests, "manifests", "", "Folder to write the objects to that were kept beside the snapshots; nothing else is done then.")
+	r.carrying.declare(set)
 	set.Output("run", "Name of this restore, as history shows it.")
 	set.Output("claims", "Names of the claims that hold the restored data, separated by commas.")
 	set.Output("kept-volumes", "Names of the PersistentVolumes with what was there before, separated by commas.")
@@ -89,6 +103,11 @@ func (r *Restore) needs(set *step.Set) {
 	set.Needs("list", "batch/cronjobs", "in place: refuse a claim whose users cannot be scaled down")
 	set.Needs("list", "autoscaling/horizontalpodautoscalers", "in place: refuse workloads that would be scaled up again")
 	set.Needs("list", "events", "tell the storage's warnings when a volume is late")
+	// Whoever may make Jobs can read every Secret of the namespace through them.
+	set.Extra("backup", "data comes from a backup", func() {
+		needsJobs(set)
+		set.Needs("patch", "persistentvolumeclaims", "note on a claim that all of a backup is in it")
+	})
 }
 
 // way returns how to restore; inputs that say different things are an error of usage.
@@ -113,6 +132,8 @@ func (r *Restore) way() (release.RestoreWay, error) {
 		return "", fault.Usagef("--again goes with --in-place alone")
 	case len(ways) == 0:
 		return release.RestoreNew, r.check()
+	case !r.inPlace && (r.from != "" || r.fromNamespace != "" || r.fromEnvironment != ""):
+		return "", fault.Usagef("--from, --from-namespace and --from-environment do not go with %s: what was kept is put back or deleted as it is", names[0])
 	case r.newClaim != "":
 		return "", fault.Usagef("--new-claim does not go with %s", names[0])
 	case !r.inPlace && (r.commit != "" || r.storageClass != ""):
@@ -131,6 +152,9 @@ func (r *Restore) check() error {
 		if name != "" && !claimName.MatchString(name) {
 			return fault.Usagef("claim %.80q: that is no name of a claim", name)
 		}
+	}
+	if from := restore.From(r.from); from != restore.FromAny && from != restore.FromSnapshot && from != restore.FromBackup {
+		return fault.Usagef("from %.80q: want snapshot or backup", r.from)
 	}
 	slices.Sort(r.claims)
 	r.claims = slices.Compact(r.claims)
@@ -157,6 +181,7 @@ func (r *Restore) Run(ctx context.Context, run *Run) error {
 	request := restore.Request{
 		Way: way, Name: catalog.NewRun(run.Now()), App: r.place.application(), Environment: about.environment,
 		NewClaim: r.newClaim, StorageClass: r.storageClass, Again: r.again, Claims: r.claims, Timeout: r.cluster.timeout,
+		From: restore.From(r.from),
 	}
 	if way == release.RestoreUndo || way == release.RestoreConfirm {
 		request.Earlier = r.run
@@ -165,6 +190,9 @@ func (r *Restore) Run(ctx context.Context, run *Run) error {
 	}
 	plan, err := restore.Make(ctx, connected, request)
 	if err != nil {
+		return err
+	}
+	if err := r.ready(ctx, run, connected, plan); err != nil {
 		return err
 	}
 	if r.dryRun {
@@ -198,7 +226,7 @@ func (r *Restore) carryOut(ctx context.Context, run *Run, connected *kube.Cluste
 // source chooses what is restored: that of a restore which was cut short, or what the catalog
 // has.
 func (r *Restore) source(ctx context.Context, run *Run, connected *kube.Cluster, request *restore.Request) error {
-	wish := restore.Wish{Namespace: connected.Namespace, Run: r.run, Commit: r.commit, Claims: r.claims}
+	wish := restore.Wish{Namespace: cmp.Or(r.fromNamespace, connected.Namespace), Run: r.run, Commit: r.commit, Claims: r.claims}
 	if request.Way == release.RestoreInPlace {
 		begun, ok, err := restore.Pending(ctx, connected, wish)
 		if err != nil {
@@ -206,11 +234,11 @@ func (r *Restore) source(ctx context.Context, run *Run, connected *kube.Cluster,
 		}
 		if ok {
 			run.Log.Info("a restore that was cut short goes on", "claims", len(begun.Snapshots))
-			request.Lineage, request.Snapshots = begun.Lineage, begun.Snapshots
+			request.Lineage, request.Snapshots, request.Backups = begun.Lineage, begun.Snapshots, begun.Backups
 			return nil
 		}
 	}
-	store, chosen, err := r.choose(ctx, run, request.Environment, wish)
+	store, chosen, err := r.choose(ctx, run, cmp.Or(r.fromEnvironment, request.Environment), wish)
 	if err != nil {
 		return err
 	}
@@ -218,8 +246,26 @@ func (r *Restore) source(ctx context.Context, run *Run, connected *kube.Cluster,
 	if chosen.Late {
 		run.Log.Warn("these snapshots were taken when the deploy of their run had begun: its code may have written to them")
 	}
-	request.Lineage, request.Snapshots = chosen.Lineage, chosen.Snapshots
+	request.Lineage, request.Snapshots, request.Backups = chosen.Lineage, chosen.Snapshots, chosen.Backups
+	r.carrying.repository = cmp.Or(r.carrying.repository, chosen.Lineage.Repository)
+	request.Fill = r.filler.Filler(connected)
 	return nil
+}
+
+// ready refuses, before anything is touched, a backup that a Job could not reach.
+func (r *Restore) ready(ctx context.Context, run *Run, connected *kube.Cluster, plan *restore.Plan) error {
+	id, fills := plan.Fills()
+	if !fills {
+		return nil
+	}
+	if err := r.carrying.reaches(fmt.Sprintf("the data comes from backup %s", id)); err != nil {
+		return err
+	}
+	var err error
+	if r.filler, err = r.carrying.request(run, connected.Namespace, r.cluster.timeout); err != nil {
+		return err
+	}
+	return r.filler.Ready(ctx, connected)
 }
 
 // choose reads what the catalog has of the application in an environment, and chooses of it.
@@ -269,8 +315,8 @@ func (r *Restore) show(ctx context.Context, run *Run, way release.RestoreWay) er
 			return err
 		}
 	}
-	wish := restore.Wish{Namespace: r.cluster.namespace, Run: r.run, Commit: r.commit, Claims: r.claims, Whole: true}
-	store, chosen, err := r.choose(ctx, run, about.environment, wish)
+	wish := restore.Wish{Namespace: cmp.Or(r.fromNamespace, r.cluster.namespace), Run: r.run, Commit: r.commit, Claims: r.claims, Whole: true}
+	store, chosen, err := r.choose(ctx, run, cmp.Or(r.fromEnvironment, about.environment), wish)
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,12 @@
 package steps
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/release"
@@ -14,33 +16,65 @@ import (
 	"github.com/knowngood/knowngood/pkg/work"
 )
 
+// reached is the repository of an application, as a Job of ours reaches it.
+type reached struct {
+	vault            vault
+	app, environment string
+	// place is where the repository lies, unless the Job's environment tells: an address that
+	// may hold secrets stands in a Secret and in no argument.
+	place string
+}
+
+func (r *reached) declare(set *step.Set) {
+	set.Text(&r.app, "app", "", "Name of the application.", step.Required())
+	set.Text(&r.environment, "environment", "", "Name of the environment.", step.Required())
+	set.Text(&r.place, "place", "", "Where the repository lies, where --repository does not say.")
+	r.vault.declare(set)
+}
+
+func (r *reached) open(ctx context.Context, run *Run, setup bool) (*backup.Repository, error) {
+	r.vault.repository = cmp.Or(r.vault.repository, r.place)
+	return r.vault.open(ctx, run, r.app, r.environment, setup)
+}
+
+// byItsJob is a limit for what the deadline of its Job ends before.
+const byItsJob = 1000 * time.Hour
+
 // WorkSave saves a mounted claim from within a Job of ours. It leaves no entry: its caller does.
 type WorkSave struct {
-	vault  vault
-	label  label
-	folder string
+	reached             reached
+	commit, run, volume string
+	folder              string
+	locking             locking
 }
 
 // Declare implements Step.
 func (s *WorkSave) Declare(set *step.Set) {
 	set.Name, set.Summary = "work save", "Save a mounted claim; for a Job that the step snapshot or release began."
 	set.Text(&s.folder, "folder", "", "Folder to save.", step.Word(), step.Required())
-	s.label.declare(set)
-	s.vault.declare(set)
+	set.Text(&s.commit, "commit", "", "Commit that is, or is to be, deployed: its full id.", step.Required())
+	set.Text(&s.run, "run", "", "Name of the run.", step.Required())
+	set.Text(&s.volume, "volume", "", "Name of the claim.", step.Required())
+	s.reached.declare(set)
+	s.locking.declare(set)
 }
 
 // Run implements Step.
 func (s *WorkSave) Run(ctx context.Context, run *Run) error {
-	if s.vault.password == "" {
+	if s.reached.vault.password == "" {
 		return noKey()
 	}
-	repository, err := s.vault.open(ctx, run, s.label.app, s.label.environment, true)
+	var err error
+	if s.reached.vault.lock, err = s.locking.lock(); err != nil {
+		return err
+	}
+	repository, err := s.reached.open(ctx, run, true)
 	if err != nil {
 		return err
 	}
 	defer leave(ctx, run, repository)
-	made, err := repository.Save(ctx, backup.Request{Folder: s.folder, Label: backup.Label{
-		App: s.label.app, Environment: s.label.environment, Commit: release.Commit(s.label.commit), Run: s.label.run, Volume: s.label.volume,
+	made, err := repository.Save(ctx, backup.Request{Folder: s.folder, Limit: byItsJob, Label: backup.Label{
+		App: s.reached.app, Environment: s.reached.environment, Commit: release.Commit(s.commit), Run: s.run, Volume: s.volume,
 	}})
 	if made.ID != "" {
 		run.Result(release.Copies{Repository: repository.Place(), InClear: repository.InClear(), Backups: []release.Backup{fit(made)}})
@@ -48,11 +82,36 @@ func (s *WorkSave) Run(ctx context.Context, run *Run) error {
 	return err
 }
 
+// WorkRestore brings a backup into a claim that nobody else mounts, and compares it.
+type WorkRestore struct {
+	reached    reached
+	id, folder string
+}
+
+// Declare implements Step.
+func (w *WorkRestore) Declare(set *step.Set) {
+	set.Name, set.Summary = "work restore", "Restore a backup to a claim and compare it; for a Job that the step restore began."
+	set.Text(&w.id, "backup", "", "Id of the backup.", step.Word(), step.Required())
+	set.Text(&w.folder, "to", "", "Folder to restore to.", step.Required())
+	w.reached.declare(set)
+}
+
+// Run implements Step.
+func (w *WorkRestore) Run(ctx context.Context, run *Run) error {
+	repository, err := w.reached.open(ctx, run, false)
+	if err != nil {
+		return err
+	}
+	defer leave(ctx, run, repository)
+	found, err := repository.Fill(ctx, w.id, w.folder)
+	run.Result(fitVerification(found))
+	return err
+}
+
 // WorkProve restores a backup to a scratch claim and compares it. A check, where there is one,
 // runs after it, on what it leaves there.
 type WorkProve struct {
-	vault            vault
-	app, environment string
+	reached          reached
 	id, folder, keep string
 }
 
@@ -62,14 +121,12 @@ func (w *WorkProve) Declare(set *step.Set) {
 	set.Text(&w.id, "backup", "", "Id of the backup.", step.Word(), step.Required())
 	set.Text(&w.folder, "to", "", "Folder to restore to.", step.Required())
 	set.Text(&w.keep, "keep", "", "File in which to keep what was found.", step.Required())
-	set.Text(&w.app, "app", "", appDoc, step.Required())
-	set.Text(&w.environment, "environment", "", environmentDoc, step.Required())
-	w.vault.declare(set)
+	w.reached.declare(set)
 }
 
 // Run implements Step.
 func (w *WorkProve) Run(ctx context.Context, run *Run) error {
-	repository, err := w.vault.open(ctx, run, w.app, w.environment, false)
+	repository, err := w.reached.open(ctx, run, false)
 	if err != nil {
 		return err
 	}
@@ -88,9 +145,8 @@ func (w *WorkProve) Run(ctx context.Context, run *Run) error {
 
 // WorkConclude keeps that a backup is proved, once the check that ran before it found it good.
 type WorkConclude struct {
-	vault            vault
-	app, environment string
-	id, keep, check  string
+	reached         reached
+	id, keep, check string
 }
 
 // Declare implements Step.
@@ -99,9 +155,7 @@ func (w *WorkConclude) Declare(set *step.Set) {
 	set.Text(&w.id, "backup", "", "Id of the backup.", step.Word(), step.Required())
 	set.Text(&w.keep, "keep", "", "File in which work prove kept what was found.", step.Required())
 	set.Text(&w.check, "check", "", "What the check was, for people.")
-	set.Text(&w.app, "app", "", appDoc, step.Required())
-	set.Text(&w.environment, "environment", "", environmentDoc, step.Required())
-	w.vault.declare(set)
+	w.reached.declare(set)
 }
 
 // Run implements Step.
@@ -114,7 +168,7 @@ func (w *WorkConclude) Run(ctx context.Context, run *Run) error {
 	if err := json.Unmarshal(data, &found); err != nil {
 		return fmt.Errorf("%s: %w", w.keep, err)
 	}
-	repository, err := w.vault.open(ctx, run, w.app, w.environment, false)
+	repository, err := w.reached.open(ctx, run, false)
 	if err != nil {
 		return err
 	}
@@ -135,22 +189,6 @@ func fitVerification(v release.Verification) release.Verification {
 		v.Differences = v.Differences[:len(v.Differences)-1]
 	}
 	return v
-}
-
-const (
-	appDoc         = "Name of the application."
-	environmentDoc = "Name of the environment."
-)
-
-// label holds what a backup is of, as the caller of a Job has resolved it.
-type label struct{ app, environment, commit, run, volume string }
-
-func (l *label) declare(set *step.Set) {
-	set.Text(&l.app, "app", "", appDoc, step.Required())
-	set.Text(&l.environment, "environment", "", environmentDoc, step.Required())
-	set.Text(&l.commit, "commit", "", "Commit that is, or is to be, deployed: its full id.", step.Required())
-	set.Text(&l.run, "run", "", "Name of the run.", step.Required())
-	set.Text(&l.volume, "volume", "", "Name of the claim.", step.Required())
 }
 
 // fit leaves out names of a backup's entries until it fits into a message; their number stays.

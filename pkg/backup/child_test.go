@@ -73,6 +73,15 @@ func TestMain(m *testing.M) {
 		did, err := r.Prune(ctx, backup.Pruning{Rules: retain.Rules{Last: 2}})
 		check(err)
 		fmt.Println(did.Plan.Digest)
+	case "copy":
+		to, err := backup.Open(ctx, backup.Options{
+			Place: os.Args[2], Password: otherKey, App: "shop", Environment: "production", Now: time.Now,
+			Log: slog.New(slog.DiscardHandler), Setup: true,
+		})
+		check(err)
+		did, err := r.CopyTo(ctx, to)
+		check(err)
+		fmt.Println(did.Backups)
 	case "rotate":
 		check(r.ChangeKey(ctx, step.Hidden(os.Args[2])))
 		fmt.Println("changed")

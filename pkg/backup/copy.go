@@ -7,38 +7,49 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"runtime"
 	"slices"
 	"time"
 
+	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/manifest"
-	"github.com/kopia/kopia/repo/object"
 	"github.com/kopia/kopia/snapshot"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/knowngood/knowngood/pkg/bucket"
+	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
 // A Copied says what CopyTo did.
 type Copied struct {
 	// Backups is how many backups the other repository holds of this one, Before how many of
-	// them an earlier copy had brought already.
-	Backups int   `json:"backups"`
-	Before  int   `json:"before"`
-	Bytes   int64 `json:"bytes"`
-	Stored  int64 `json:"stored_bytes"`
+	// them an earlier copy had brought whole, and Resent how many an earlier copy had brought
+	// that were damaged there, or not locked as they should be, and were sent again.
+	Backups int `json:"backups"`
+	Before  int `json:"before"`
+	Resent  int `json:"resent,omitempty"`
+	// Proved and Held are how many of the copies have the proof, and the hold, of what they are
+	// copies of. Unlocked ones are copies of locked backups in a bucket that keeps no locks.
+	Proved   int   `json:"proved"`
+	Held     int   `json:"held"`
+	Unlocked int   `json:"unlocked,omitempty"`
+	Bytes    int64 `json:"bytes"`
+	Stored   int64 `json:"stored_bytes"`
+	// Copies are the backups in the other repository.
+	Copies []release.Backup `json:"copies"`
 }
 
 // CopyTo brings every backup into another repository, where it is encrypted under that one's
-// own master key, and proves it by reading all of it back. This repository stays as it is. A
-// copy that was cut short is finished by another: what has arrived is not sent again. Nothing
-// but backups is copied: neither verifications, which proved the other copy, nor holds.
+// own master key. Each copy is read back whole and held to this repository's manifest, line by
+// line; then it has the newest verification of what it is a copy of, which says that it was
+// carried over. Holds go along, and locks where the other bucket keeps them. This repository
+// stays as it is.
 //
-// The id of a copy is a new one; Find knows it by the old one too. A backup that is damaged is
-// not copied, and is an error of ErrDamaged that names it and comes after all others are.
+// A copy that was cut short is finished by another: what has arrived is not sent again, and
+// what was damaged since is. The id of a copy is a new one; Find knows it by the old one too. A
+// backup that is damaged here is not copied, and is an error of ErrDamaged that names it and
+// comes after all others are.
 func (r *Repository) CopyTo(ctx context.Context, to *Repository) (Copied, error) {
-	var w copying
+	w := &copying{from: r, to: to, did: Copied{Copies: []release.Backup{}}, copies: map[string]bool{}}
 	if string(r.kopia.UniqueID()) == string(to.kopia.UniqueID()) {
 		return w.did, fmt.Errorf("copy %s to %s: they are one repository", r.Place(), to.Place())
 	}
@@ -49,44 +60,76 @@ func (r *Repository) CopyTo(ctx context.Context, to *Repository) (Copied, error)
 	if err != nil {
 		return w.did, err
 	}
-	ctx, w.held, err = to.begin(ctx, useSave, "")
+	ctx, w.held, err = to.begin(ctx, useCopy, "")
 	if err == nil {
-		err = w.held.finish(ctx, r.copyEach(ctx, to, &w))
+		err = w.held.finish(ctx, w.all(ctx))
 	}
 	return w.did, reads.finish(ctx, err)
 }
 
+// all copies and tells of the copies, alone: of two at once each would take the other's copies
+// for those that are one too many. One that was killed is waited for until its lease ends.
+func (w *copying) all(ctx context.Context) error {
+	if _, err := w.held.alone(ctx, w.to.lasts()+time.Minute); err != nil {
+		return err
+	}
+	copied := w.each(ctx)
+	if len(w.copies) == 0 {
+		return copied
+	}
+	made, err := w.to.List(context.WithoutCancel(ctx), Query{})
+	for _, one := range made {
+		if w.copies[one.ID] {
+			w.did.Copies = append(w.did.Copies, one)
+		}
+	}
+	return errors.Join(copied, err)
+}
+
 // A copying is one CopyTo at work.
 type copying struct {
-	did Copied
+	from, to *Repository
+	did      Copied
 	// held is the lease on the repository that is written to.
 	held *lease
+	// copies are the ids of those that are there, whole.
+	copies map[string]bool
+	// locked is until when backups are locked here, and locks whether the other bucket can.
+	locked map[string]time.Time
+	locks  bool
 	// label and proved are of which volume a copy was proved last, and its id: what it shares
 	// with the next needs no second proof.
 	label  Label
 	proved string
 }
 
-func (r *Repository) copyEach(ctx context.Context, to *Repository, w *copying) error {
-	all, err := r.List(ctx, Query{})
+func (w *copying) each(ctx context.Context) error {
+	all, err := w.from.List(ctx, Query{})
 	if err != nil && len(all) == 0 {
 		return err
 	}
 	errs := []error{err}
+	if _, err := w.to.kopia.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: snapshot.ManifestType}); err != nil {
+		return fault.Hint(fmt.Errorf("list the copies in %s: %w", w.to.Place(), err),
+			"bring the lost object back from the bucket's own versions, or copy to another place that is empty")
+	}
+	if err := w.lookAtLocks(ctx); err != nil {
+		return err
+	}
 	// Each after the one before it of the same volume, with which it shares most.
 	slices.SortStableFunc(all, func(a, b release.Backup) int {
 		return cmp.Or(cmp.Compare(a.App, b.App), cmp.Compare(a.Environment, b.Environment), cmp.Compare(a.Volume, b.Volume), a.Taken.Compare(b.Taken))
 	})
 	for i, b := range all {
-		r.options.Log.Info("copying a backup", "backup", b.ID, "taken", b.Taken, "volume", b.Volume, "number", i+1, "of", len(all))
-		err := r.copyAndProve(ctx, to, b, w)
+		w.from.options.Log.Info("copying a backup", "backup", b.ID, "taken", b.Taken, "volume", b.Volume, "number", i+1, "of", len(all))
+		err := w.one(ctx, b)
 		switch {
 		case err == nil:
 			w.did.Backups++
 		case ctx.Err() != nil:
 			return ctx.Err()
 		default:
-			err = fmt.Errorf("copy backup %s to %s: %w", b.ID, to.Place(), err)
+			err = fmt.Errorf("copy backup %s to %s: %w", b.ID, w.to.Place(), err)
 			if !errors.Is(err, ErrDamaged) {
 				return errors.Join(append(errs, err)...)
 			}
@@ -96,171 +139,82 @@ func (r *Repository) copyEach(ctx context.Context, to *Repository, w *copying) e
 	return errors.Join(errs...)
 }
 
-func (r *Repository) copyAndProve(ctx context.Context, to *Repository, b release.Backup, w *copying) error {
-	id, copied, err := to.copyOf(ctx, b.ID)
-	switch {
-	case err != nil:
-		return err
-	case copied:
-		w.did.Before++
-	default:
-		if id, err = r.copyOne(ctx, to, b, w); err != nil {
-			return err
-		}
-	}
+// one makes sure that one whole copy of a backup is there, with all that belongs to it.
+func (w *copying) one(ctx context.Context, b release.Backup) error {
 	if label := (Label{App: b.App, Environment: b.Environment, Volume: b.Volume}); w.label != label {
 		w.label, w.proved = label, ""
 	}
-	if err := to.readBack(ctx, id, w.proved); err != nil {
+	lock, err := w.lockOf(ctx, b.ID)
+	if err != nil {
 		return err
 	}
-	w.proved = id
-	return nil
+	id, spoiled, err := w.there(ctx, b, lock)
+	if err != nil {
+		return err
+	}
+	switch {
+	case id != "":
+		w.did.Before++
+	default:
+		if id, err = w.send(ctx, b, lock); err != nil {
+			return err
+		}
+		if len(spoiled) > 0 {
+			w.did.Resent++
+		}
+	}
+	w.proved, w.copies[id] = id, true
+	return w.carry(ctx, b, id, spoiled)
 }
 
 // tagCopied names the backup that one is a copy of.
 const tagCopied = "tag:copied-from"
 
-// copyOf returns the copy of a backup, where there is one.
-func (r *Repository) copyOf(ctx context.Context, id string) (string, bool, error) {
-	notes, err := r.kopia.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: snapshot.ManifestType, tagCopied: id})
-	if err != nil || len(notes) == 0 {
-		return "", false, err
-	}
-	return string(notes[0].ID), true, nil
-}
-
-// copyOne copies one backup and returns the id of its copy.
-func (r *Repository) copyOne(ctx context.Context, to *Repository, b release.Backup, w *copying) (string, error) {
-	lines, in, err := r.manifestOf(ctx, b.ID)
+// there returns the id of the copy of a backup that is whole and locked as long as it, "" where
+// there is none, and the ids of those that are not. What is damaged in them is marked, so that
+// it is stored anew.
+func (w *copying) there(ctx context.Context, b release.Backup, lock bucket.Lock) (id string, spoiled []string, err error) {
+	notes, err := w.to.kopia.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: snapshot.ManifestType, tagCopied: b.ID})
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	defer in.Close()
-	r.packs.keep(cacheBytes)
-	defer r.packs.keep(0)
-	made := release.Backup{Commit: b.Commit, Run: b.Run}
-	alive, over := outliving(ctx)
-	defer over()
-	s := &saver{
-		repository: to, request: Request{Label: lines.Header.Label}, made: &made, kopia: alive, began: lines.Header.Began,
-		held: w.held, copied: b.ID, ended: b.Taken.Add(time.Duration(b.Seconds * float64(time.Second))),
-	}
-	end, err := s.start()
-	if err != nil {
-		return "", err
-	}
-	defer end()
-	s.tally.whole.Store(b.Bytes)
-	s.tally.of.Store(b.Entries)
-	stop := s.tally.tell(ctx, to.options, "copying", nil)
-	err = s.copyAll(ctx, r, lines)
-	stop()
-	if err != nil {
-		return "", errors.Join(err, s.checkpoint())
-	}
-	if err := s.finish(); err != nil {
-		return "", err
-	}
-	w.did.Bytes += made.Bytes
-	w.did.Stored += made.Stored
-	return made.ID, to.kopia.Refresh(ctx)
-}
-
-// copyAll brings the entries of a manifest over: one goroutine reads it, some copy contents, one
-// writes the new manifest in the same order.
-func (s *saver) copyAll(ctx context.Context, from *Repository, lines *lines) error {
-	group, ctx := errgroup.WithContext(ctx)
-	work, queue := make(chan *job, ahead), make(chan *job, ahead)
-	group.Go(func() error {
-		defer close(work)
-		defer close(queue)
-		return s.each(ctx, lines, work, queue)
-	})
-	for range min(max(runtime.GOMAXPROCS(0), 2), 8) {
-		group.Go(func() error {
-			for j := range work {
-				if err := s.transfer(ctx, from, j.entry); err != nil {
-					return fmt.Errorf("%q: %w", j.entry.Path, err)
-				}
-				close(j.done)
-			}
-			return nil
-		})
-	}
-	group.Go(func() error { return s.collect(ctx, queue) })
-	return group.Wait()
-}
-
-// each queues the entries of a manifest, and for work those whose content has to be copied.
-func (s *saver) each(ctx context.Context, lines *lines, work, queue chan<- *job) error {
-	for {
-		e, err := lines.next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		j := &job{entry: e, done: make(chan struct{})}
-		to := []chan<- *job{queue}
-		if known, err := s.arrived(e); err != nil {
-			return err
-		} else if known {
-			close(j.done)
-		} else {
-			to = []chan<- *job{work, queue}
-		}
-		for _, channel := range to {
-			select {
-			case channel <- j:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	}
-}
-
-// arrived tells whether an entry needs no content, or one that is there already: of another
-// name of the file, of the copy before, or of a copy that was cut short.
-func (s *saver) arrived(e *Entry) (bool, error) {
-	if e.Kind != File || e.Object == "" {
-		return true, nil
-	}
-	if e.Link != 0 {
-		if s.seen[e.Link] {
-			return true, nil
-		}
-		s.seen[e.Link] = true
-	}
-	for _, t := range s.past.tracks {
-		old := t.at(e.Path)
-		if old == nil || old.Object == "" || old.SHA256 != e.SHA256 || old.Size != e.Size {
+	for _, note := range notes {
+		one := string(note.ID)
+		if until, err := time.Parse(time.RFC3339, note.Labels[tagLocked]); id != "" || !lock.Until.IsZero() && (err != nil || until.Before(lock.Until)) {
+			spoiled = append(spoiled, one)
 			continue
 		}
-		id, err := object.ParseID(old.Object)
-		if err != nil {
-			continue
-		}
-		if _, err := s.repository.kopia.VerifyObject(s.kopia, id); err == nil {
-			e.Object = old.Object
-			s.tally.reused.Add(1)
-			s.tally.passed.Add(e.Size)
-			return true, nil
+		switch err := w.same(ctx, b.ID, one); {
+		case err == nil:
+			id = one
+		case errors.As(err, new(original)) || !errors.Is(err, ErrDamaged) || ctx.Err() != nil:
+			return "", nil, err
+		default:
+			w.to.options.Log.Warn("the copy is damaged and is sent again", "backup", b.ID, "copy", one, "error", err)
+			if err := w.to.suspect(ctx, one); err != nil {
+				return "", nil, err
+			}
+			spoiled = append(spoiled, one)
 		}
 	}
-	return false, s.kopia.Err()
+	return id, spoiled, nil
 }
 
-// transfer copies the content of a file, which has to be what the manifest says.
-func (s *saver) transfer(ctx context.Context, from *Repository, e *Entry) error {
-	writer := s.writer.NewObjectWriter(s.kopia, object.WriterOptions{Compressor: compressor, MetadataCompressor: compressor})
-	defer writer.Close()
-	if err := readWhole(ctx, from.kopia, e, io.MultiWriter(writer, counter{&s.tally})); err != nil {
-		return err
+// send copies a backup, once more when the other bucket turned out to have lost what the copy
+// counts on, and reads the copy back.
+func (w *copying) send(ctx context.Context, b release.Backup, lock bucket.Lock) (string, error) {
+	w.to.locks.least.Store(&lock)
+	defer w.to.locks.least.Store(nil)
+	id, err := w.copyOne(ctx, b)
+	if lost := errors.Is(err, ErrDamaged) || errors.Is(err, blob.ErrBlobNotFound); lost && ctx.Err() == nil && !errors.As(err, new(original)) {
+		n, healing := w.to.renounce(ctx)
+		if healing != nil || n == 0 {
+			return "", errors.Join(healing, err)
+		}
+		id, err = w.copyOne(ctx, b)
 	}
-	id, err := writer.Result()
-	if err == nil {
-		e.Object = id.String()
+	if err != nil {
+		return "", err
 	}
-	return err
+	return id, w.same(ctx, b.ID, id)
 }

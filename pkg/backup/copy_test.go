@@ -34,7 +34,7 @@ func TestACopyHoldsAllUnderANewKey(t *testing.T) {
 	o.Password = backup.NewKey()
 	to := open(t, o)
 	did, err := from.CopyTo(t.Context(), to)
-	if err != nil || did.Backups != 2 || did.Before != 0 {
+	if err != nil || did.Backups != 2 || did.Before != 0 || len(did.Copies) != 2 || did.Copies[0].CopyOf != second.ID {
 		t.Fatalf("%+v, %v", did, err)
 	}
 	was, err := from.List(t.Context(), backup.Query{})
@@ -42,7 +42,7 @@ func TestACopyHoldsAllUnderANewKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	now, err := to.List(t.Context(), backup.Query{})
-	if diff := cmp.Diff(was, now, cmpopts.IgnoreFields(release.Backup{}, "ID"), cmpopts.EquateApprox(0, 0.001)); err != nil || diff != "" {
+	if diff := cmp.Diff(was, now, cmpopts.IgnoreFields(release.Backup{}, "ID", "CopyOf"), cmpopts.EquateApprox(0, 0.001)); err != nil || diff != "" {
 		t.Errorf("listed otherwise (-was +now): %s, %v", diff, err)
 	}
 	for _, old := range []release.Backup{first, second} {
@@ -113,6 +113,120 @@ func TestACopyThatIsCutShortIsFinished(t *testing.T) {
 	same(t, source, target)
 }
 
+// What keeps a backup and what proves it go along; the proof says that it was carried over.
+func TestACopyTakesHoldsAndProofsAlong(t *testing.T) {
+	t.Parallel()
+	source := t.TempDir()
+	from, to := open(t, options(t, t.TempDir())), other(t, t.TempDir())
+	write(t, filepath.Join(source, "a"), random(1<<20))
+	first := proved(t, from, source)
+	hold, err := from.Hold(t.Context(), first.ID, "an audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(source, "b"), random(1<<20))
+	save(t, from, source)
+	did, err := from.CopyTo(t.Context(), to)
+	if err != nil || did.Proved != 1 || did.Held != 1 || len(did.Copies) != 2 {
+		t.Fatalf("%+v, %v", did, err)
+	}
+	untried, tried := did.Copies[0], did.Copies[1]
+	if untried.Verified != nil || untried.Hold != nil {
+		t.Errorf("%+v", untried)
+	}
+	if v := tried.Verified; v == nil || !v.Proved || !v.Carried {
+		t.Errorf("the proof stayed behind: %+v", v)
+	}
+	if diff := cmp.Diff(&hold, tried.Hold); diff != "" {
+		t.Error(diff)
+	}
+	// A verification of the copy itself counts more than what was carried, and stays.
+	if _, err := to.Verify(t.Context(), backup.Proof{ID: tried.ID, Scratch: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	// What came to the backup since comes to its copy with the next run.
+	if _, err := from.Verify(t.Context(), backup.Proof{ID: untried.CopyOf, Scratch: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	did, err = from.CopyTo(t.Context(), to)
+	if err != nil || did.Before != 2 || did.Proved != 2 || did.Resent != 0 {
+		t.Fatalf("%+v, %v", did, err)
+	}
+	if v := did.Copies[0].Verified; v == nil || !v.Carried {
+		t.Errorf("a later proof stayed behind: %+v", v)
+	}
+	if v := did.Copies[1].Verified; v == nil || v.Carried {
+		t.Errorf("the copy's own proof is lost: %+v", v)
+	}
+}
+
+// Whatever happens to a copy after it arrived, the next run finds it and sends it again, and all
+// that belongs to it stays.
+func TestDamageToACopyIsNeverSilent(t *testing.T) {
+	seldom(t)
+	t.Parallel()
+	source, place := t.TempDir(), t.TempDir()
+	some(t, source, 30, 24<<20)
+	from := open(t, options(t, t.TempDir()))
+	made := proved(t, from, source)
+	if _, err := from.CopyTo(t.Context(), other(t, place)); err != nil {
+		t.Fatal(err)
+	}
+	packs, err := filepath.Glob(filepath.Join(place, "[pq]*"))
+	if err != nil || len(packs) < 3 {
+		t.Fatal(packs, err)
+	}
+	random, resent := dice(t, 12), 0
+	random.Shuffle(len(packs), func(i, j int) { packs[i], packs[j] = packs[j], packs[i] })
+	packs = packs[:min(len(packs), times(t, 2, len(packs)))]
+	for _, pack := range packs {
+		for name, damage := range damages {
+			spoiled := filepath.Join(t.TempDir(), "copy")
+			check(os.CopyFS(spoiled, os.DirFS(place)))
+			damage(t, filepath.Join(spoiled, filepath.Base(pack)))
+			did, err := sentAgain(t, from, spoiled, made)
+			if err != nil { // the list of copies lay in it
+				t.Logf("%s %s: %v", filepath.Base(pack), name, err)
+				continue
+			}
+			// What nothing needs may have been damaged alone.
+			if resent += did.Resent; did.Resent+did.Before != 1 || len(did.Copies) != 1 || filepath.Base(pack)[0] == 'p' && did.Resent == 0 {
+				t.Errorf("%s %s: %+v", filepath.Base(pack), name, did)
+			}
+			again := other(t, spoiled)
+			found, err := again.Find(t.Context(), backup.Query{ID: made.ID})
+			if err != nil || found.Verified == nil || !found.Verified.Proved || found.Hold == nil {
+				t.Errorf("%s %s: %v, %+v", filepath.Base(pack), name, err, found)
+			}
+			whole(t, again, []release.Backup{found})
+		}
+	}
+	t.Logf("%d damages, %d copies were sent again", len(packs)*len(damages), resent)
+	if resent == 0 {
+		t.Error("no copy was sent again")
+	}
+}
+
+// sentAgain copies to a place whose copy is damaged, where somebody saw that before and put the
+// copy on hold.
+func sentAgain(t *testing.T, from *backup.Repository, place string, made release.Backup) (backup.Copied, error) {
+	t.Helper()
+	to, err := openOther(t, place)
+	if err != nil {
+		return backup.Copied{}, err
+	}
+	found, err := to.Find(t.Context(), backup.Query{ID: made.ID})
+	if err != nil {
+		return backup.Copied{}, err
+	}
+	_, err = to.Verify(t.Context(), backup.Proof{ID: found.ID, Scratch: t.TempDir()})
+	_, holding := to.Hold(t.Context(), found.ID, "look at it")
+	if holding != nil || err == nil || !errors.Is(err, backup.ErrDamaged) {
+		t.Logf("verified: %v, %v", err, holding)
+	}
+	return from.CopyTo(t.Context(), to)
+}
+
 // A damaged backup is named, and the others are copied all the same.
 func TestACopyNamesWhatIsDamaged(t *testing.T) {
 	t.Parallel()
@@ -139,6 +253,27 @@ func TestACopyNamesWhatIsDamaged(t *testing.T) {
 	if !errors.Is(err, backup.ErrDamaged) || did.Backups != 1 || !strings.Contains(err.Error(), `"a"`) {
 		t.Errorf("%+v, %v", did, err)
 	}
+}
+
+// other opens a repository under another key.
+func other(t *testing.T, place string) *backup.Repository {
+	t.Helper()
+	r, err := openOther(t, place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func openOther(t *testing.T, place string) (*backup.Repository, error) {
+	t.Helper()
+	o := options(t, place)
+	o.Password = otherKey
+	r, err := backup.Open(t.Context(), o)
+	if err == nil {
+		t.Cleanup(func() { r.Close(context.WithoutCancel(t.Context())) })
+	}
+	return r, err
 }
 
 func random(size int) string {

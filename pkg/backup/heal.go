@@ -4,6 +4,7 @@ package backup
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/manifest"
 	"github.com/kopia/kopia/repo/object"
+	"github.com/kopia/kopia/snapshot"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 )
@@ -98,8 +100,8 @@ func (r *Repository) mark(ctx context.Context, ids []content.ID) error {
 func (r *Repository) suspect(ctx context.Context, id string) error {
 	bad := map[content.ID]bool{}
 	objects := map[string]bool{}
-	if volume, err := r.volumeOf(ctx, id); err == nil {
-		objects[volume] = true
+	if m, err := snapshot.LoadSnapshot(ctx, r.kopia, manifest.ID(id)); err == nil && m.RootEntry != nil {
+		r.folders(ctx, m.RootEntry.ObjectID, objects)
 	}
 	if lines, in, err := r.manifestOf(ctx, id); err == nil {
 		for {
@@ -128,6 +130,32 @@ func (r *Repository) suspect(ctx context.Context, id string) error {
 	}
 	r.options.Log.Warn("content of the backup cannot be read; the next save of the same data stores it anew", "backup", id, "pieces", len(bad))
 	return r.mark(ctx, slices.Collect(maps.Keys(bad)))
+}
+
+// folders adds the objects of a folder as kopia sees it, of those in it, and of the manifest. Of
+// one that cannot be read nothing more is known.
+func (r *Repository) folders(ctx context.Context, id object.ID, found map[string]bool) {
+	if found[id.String()] || ctx.Err() != nil {
+		return
+	}
+	found[id.String()] = true
+	in, err := r.kopia.OpenObject(ctx, id)
+	if err != nil {
+		return
+	}
+	defer in.Close()
+	var folder snapshot.DirManifest
+	if err := json.NewDecoder(in).Decode(&folder); err != nil {
+		return
+	}
+	for _, entry := range folder.Entries {
+		switch {
+		case entry.Type == snapshot.EntryTypeDirectory:
+			r.folders(ctx, entry.ObjectID, found)
+		case entry.Name == manifestName:
+			found[entry.ObjectID.String()] = true
+		}
+	}
 }
 
 // neighbours reads what lies in the same packs: what a manifest that cannot be read would name

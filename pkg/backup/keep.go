@@ -123,6 +123,9 @@ func (s *saver) finish() error {
 		StartTime:   fs.UTCTimestampFromTime(s.began), EndTime: fs.UTCTimestampFromTime(now),
 		RootEntry: root, Tags: tags,
 	})
+	if err == nil && s.hold != nil {
+		_, err = s.writer.PutManifest(s.kopia, noteLabels(holdType, string(id)), s.hold)
+	}
 	if err != nil {
 		return err
 	}

@@ -34,10 +34,10 @@ func (q Query) selects(b release.Backup) bool {
 }
 
 // selectsCopy tells whether the query selects a copy by the id of the backup that it is one of.
-func (q Query) selectsCopy(b release.Backup, of string) bool {
+func (q Query) selectsCopy(b release.Backup) bool {
 	id := q.ID
 	q.ID = ""
-	return id != "" && of != "" && strings.HasPrefix(of, id) && q.selects(b)
+	return id != "" && strings.HasPrefix(b.CopyOf, id) && q.selects(b)
 }
 
 // List returns the backups that the query selects, newest first. Other snapshots of kopia in
@@ -48,7 +48,7 @@ func (r *Repository) List(ctx context.Context, q Query) ([]release.Backup, error
 	if err != nil {
 		return nil, fmt.Errorf("list the backups in %s: %w", r.Place(), err)
 	}
-	verified, err := r.verifications(ctx)
+	verified, err := r.verifications(ctx, map[string]string{manifest.TypeLabelKey: verificationType})
 	if err != nil {
 		return nil, fmt.Errorf("list the backups in %s: %w", r.Place(), err)
 	}
@@ -67,7 +67,8 @@ func (r *Repository) List(ctx context.Context, q Query) ([]release.Backup, error
 			errs = append(errs, fmt.Errorf("read backup %s: %w: %w", note.ID, ErrDamaged, err))
 			continue
 		}
-		if b.Verified, b.Hold = verified[b.ID], held[b.ID]; q.selects(b) || q.selectsCopy(b, note.Labels[tagCopied]) {
+		b.CopyOf = note.Labels[tagCopied]
+		if b.Verified, b.Hold = verified[b.ID], held[b.ID]; q.selects(b) || q.selectsCopy(b) {
 			found = append(found, b)
 		}
 	}

@@ -29,6 +29,8 @@ type locks struct {
 	bucket *bucket.Bucket
 	wanted Lock
 	now    func() time.Time
+	// least is what a copy needs that is being made, whatever is wanted otherwise; nil is none.
+	least atomic.Pointer[bucket.Lock]
 	// spared counts objects that were not deleted because they are locked.
 	spared atomic.Int64
 }
@@ -45,11 +47,26 @@ func lockable(id blob.ID) bool {
 
 // until is to when what is written now is locked.
 func (l *locks) until() bucket.Lock {
-	return bucket.Lock{Until: l.now().Add(l.wanted.For).UTC().Truncate(time.Second), Strict: l.wanted.Strict}
+	lock := bucket.Lock{Until: l.now().Add(l.wanted.For).UTC().Truncate(time.Second), Strict: l.wanted.Strict}
+	if least := l.least.Load(); least != nil {
+		if lock.Strict = lock.Strict || least.Strict; least.Until.After(lock.Until) {
+			lock.Until = least.Until
+		}
+	}
+	return lock
+}
+
+// locking tells whether what is written now is to be locked.
+func (l *locks) locking() bool {
+	if l == nil {
+		return false
+	}
+	least := l.least.Load()
+	return l.wanted.For > 0 || least != nil && least.Until.After(l.now())
 }
 
 // wants tells whether an object is to be locked.
-func (l *locks) wants(id blob.ID) bool { return l != nil && l.wanted.For > 0 && lockable(id) }
+func (l *locks) wants(id blob.ID) bool { return lockable(id) && l.locking() }
 
 // spare tells whether an object has to stay because it is locked. Where a bucket keeps versions
 // its deletion would succeed, free nothing, and hide what the lock is to keep.
@@ -101,7 +118,7 @@ const tagLocked = "tag:locked"
 // returns its tags, which say until when.
 func (s *saver) lockedTags() (map[string]string, error) {
 	tags, l := s.tags(), s.repository.locks
-	if l.wanted.For == 0 {
+	if !l.locking() {
 		return tags, nil
 	}
 	until := s.began.Add(l.wanted.For).UTC().Truncate(time.Second)

@@ -91,7 +91,8 @@ func locksHold(t *testing.T, address string) {
 		}
 		made = append(made, b.ID)
 	}
-	allLocked(t, r, client, time.Now().Add(50*time.Minute))
+	allLocked(t, r, client, "team/", time.Now().Add(50*time.Minute))
+	copiesAreLocked(t, r, client, strings.Replace(place, "/team?", "/renewed?", 1))
 	plan, err := r.Plan(t.Context(), Pruning{Rules: retain.Rules{Last: 1}})
 	if err != nil || len(plan.Gone()) != 0 {
 		t.Fatalf("%v: the plan gives locked backups up: %+v", err, plan.Gone())
@@ -111,19 +112,61 @@ func locksHold(t *testing.T, address string) {
 	if err != nil || did.Upkeep.Prolonged == 0 {
 		t.Fatalf("%v: %+v", err, did.Upkeep)
 	}
-	allLocked(t, again, client, time.Now().Add(4*time.Hour))
+	allLocked(t, again, client, "team/", time.Now().Add(4*time.Hour))
+}
+
+// copiesAreLocked proves that copies of locked backups are locked until the same time though
+// nobody asked for it, and that a
+// place without locks is told.
+func copiesAreLocked(t *testing.T, r *Repository, client *s3.Client, place string) {
+	t.Helper()
+	o := lockOptions(t, place)
+	o.Password, o.Lock = "another key that only the tests know", Lock{}
+	to, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close(t.Context())
+	locked, err := r.lockedUntil(t.Context())
+	if err != nil || len(locked) != 2 {
+		t.Fatal(locked, err)
+	}
+	did, err := r.CopyTo(t.Context(), to)
+	if err != nil || did.Backups != 2 || did.Unlocked != 0 {
+		t.Fatalf("%+v, %v", did, err)
+	}
+	allLocked(t, to, client, "renewed/", time.Now().Add(50*time.Minute))
+	copies, err := to.lockedUntil(t.Context())
+	for _, one := range did.Copies {
+		if !copies[one.ID].Equal(locked[one.CopyOf]) {
+			t.Errorf("%s is locked until %v, its copy until %v", one.CopyOf, locked[one.CopyOf], copies[one.ID])
+		}
+	}
+	if did, again := r.CopyTo(t.Context(), to); errors.Join(err, again) != nil || did.Before != 2 || did.Resent != 0 {
+		t.Errorf("%+v, %v, %v", did, err, again)
+	}
+	o = lockOptions(t, t.TempDir())
+	o.Password, o.Lock = "another key that only the tests know", Lock{}
+	plain, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close(t.Context())
+	if did, err := r.CopyTo(t.Context(), plain); err != nil || did.Backups != 2 || did.Unlocked != 2 {
+		t.Errorf("%+v, %v", did, err)
+	}
 }
 
 // allLocked proves that each pack is locked until a time, that our own deletion spares it, and
 // that the server refuses to delete the version that is locked.
-func allLocked(t *testing.T, r *Repository, client *s3.Client, until time.Time) {
+func allLocked(t *testing.T, r *Repository, client *s3.Client, prefix string, until time.Time) {
 	t.Helper()
 	objects, err := r.objects(t.Context(), "p")
 	if err != nil || len(objects) == 0 {
 		t.Fatal(err, "no packs")
 	}
 	for _, object := range objects {
-		name, key := "locked", "team/"+object.Key
+		name, key := "locked", prefix+object.Key
 		lock, err := r.bucket.Locked(t.Context(), object.Key)
 		if err != nil || lock.Until.Before(until) {
 			t.Errorf("%s: %v, locked until %v", object.Key, err, lock.Until)

@@ -106,6 +106,9 @@ func TestAVerifyThatIsKilledProvesNothing(t *testing.T) {
 	whole(t, open(t, options(t, place)), []release.Backup{made})
 }
 
+// otherKey is what a repository has that was copied, or whose key was changed.
+const otherKey = step.Hidden("another key that only the tests know")
+
 // One key opens the repository at any moment, the old or the new.
 func TestAKeyRotationThatIsKilled(t *testing.T) {
 	seldom(t)
@@ -115,11 +118,10 @@ func TestAKeyRotationThatIsKilled(t *testing.T) {
 	made := save(t, open(t, options(t, place)), source)
 	random := dice(t, 8)
 	kills, changed := times(t, 2, 100), 0
-	const other = step.Hidden("another key that only the tests know")
 	for range kills {
-		killed(t, time.Duration(random.IntN(int(1200*time.Millisecond))), "rotate", place, string(other))
+		killed(t, time.Duration(random.IntN(int(1200*time.Millisecond))), "rotate", place, string(otherKey))
 		var opened []step.Hidden
-		for _, one := range []step.Hidden{key, other} {
+		for _, one := range []step.Hidden{key, otherKey} {
 			o := options(t, place)
 			o.Password, o.Setup = one, false
 			r, err := backup.Open(t.Context(), o)
@@ -129,7 +131,7 @@ func TestAKeyRotationThatIsKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			opened = append(opened, one)
-			if one == other { // for the next child, which knows the old one
+			if one == otherKey { // for the next child, which knows the old one
 				changed++
 				check(r.ChangeKey(t.Context(), key))
 			}

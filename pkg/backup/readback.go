@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/kopia/kopia/repo"
 )
@@ -41,43 +42,70 @@ func readWhole(ctx context.Context, in repo.Repository, e *Entry, to io.Writer) 
 	return nil
 }
 
-// readBack reads every content of a backup and holds it to its manifest, but for what the backup
-// before, which was read already, shares with it.
-func (r *Repository) readBack(ctx context.Context, id, before string) error {
-	lines, in, err := r.manifestOf(ctx, id)
+// same reads every content of a copy, but for what the copy before, which was read already,
+// shares with it, and holds it to the manifest of the backup that it is a copy of: each entry
+// is the same in all but the name of the object in which its content lies.
+func (w *copying) same(ctx context.Context, of, id string) error {
+	was, in, err := w.from.manifestOf(ctx, of)
+	if err != nil {
+		return original{err}
+	}
+	defer in.Close()
+	lines, copied, err := w.to.manifestOf(ctx, id)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer copied.Close()
+	if was.Header.Label != lines.Header.Label || !was.Header.Began.Equal(lines.Header.Began) {
+		return fmt.Errorf("%w: its manifest is that of another backup", ErrDamaged)
+	}
 	known := &track{ended: true}
-	if before != "" {
-		earlier, in, err := r.manifestOf(ctx, before)
+	if w.proved != "" {
+		earlier, in, err := w.to.manifestOf(ctx, w.proved)
 		if err != nil {
 			return err
 		}
 		defer in.Close()
 		known = &track{lines: earlier}
 	}
-	r.packs.keep(cacheBytes)
-	defer r.packs.keep(0)
+	w.to.packs.keep(cacheBytes)
+	defer w.to.packs.keep(0)
 	var t tally
-	defer t.tell(ctx, r.options, "reading back", nil)()
+	defer t.tell(ctx, w.to.options, "reading back", nil)()
 	for {
+		want, err := was.next()
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
+			return original{err}
+		}
 		e, err := lines.next()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case ended && errors.Is(err, io.EOF):
 			return nil
-		} else if err != nil {
+		case err != nil && !errors.Is(err, io.EOF):
 			return err
+		case ended || err != nil || !alike(want, e):
+			return fmt.Errorf("%w: its manifest is not that of the backup", ErrDamaged)
 		}
 		t.entries.Add(1)
 		old := known.at(e.Path)
 		if e.Kind != File || e.Object == "" || old != nil && old.Object == e.Object && old.SHA256 == e.SHA256 {
 			continue
 		}
-		if err := readWhole(ctx, r.kopia, e, counter{&t}); err != nil {
+		if err := readWhole(ctx, w.to.kopia, e, counter{&t}); err != nil {
 			return fmt.Errorf("%q: %w", e.Path, err)
 		}
 	}
+}
+
+// alike tells whether two entries differ in nothing but where their content lies.
+func alike(a, b *Entry) bool {
+	x, y := *a, *b
+	if (x.Object == "") != (y.Object == "") {
+		return false
+	}
+	x.Object, y.Object = "", ""
+	return reflect.DeepEqual(x, y)
 }
 
 // cancelled reads until its context ends, and tells what cannot be read as damaged.

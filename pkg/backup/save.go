@@ -121,9 +121,10 @@ type saver struct {
 	kopia      context.Context // for kopia's calls alone
 	held       *lease
 	began      time.Time
-	// copied is of which backup of another repository this is a copy, and ended when that one
-	// ended.
+	// copied is of which backup of another repository this is a copy, hold what keeps that one,
+	// and ended when it ended.
 	copied string
+	hold   *release.Hold
 	ended  time.Time
 
 	writer repo.DirectRepositoryWriter

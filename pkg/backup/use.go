@@ -29,6 +29,7 @@ const (
 	useRestore = "restore"
 	useVerify  = "verify"
 	usePrune   = "prune"
+	useCopy    = "copy"
 )
 
 // A Use says who is at work in a repository. It is the content of a lease.

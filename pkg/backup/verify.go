@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/kopia/kopia/repo"
-	"github.com/kopia/kopia/repo/manifest"
 	"golang.org/x/sys/unix"
 
 	"github.com/knowngood/knowngood/pkg/fault"
@@ -170,9 +169,9 @@ func (r *Repository) note(ctx context.Context, id string, v release.Verification
 	return nil
 }
 
-// verifications returns the newest verification of each backup.
-func (r *Repository) verifications(ctx context.Context) (map[string]*release.Verification, error) {
-	notes, err := r.kopia.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: verificationType})
+// verifications returns the newest verification of each backup whose notes have the labels.
+func (r *Repository) verifications(ctx context.Context, labels map[string]string) (map[string]*release.Verification, error) {
+	notes, err := r.kopia.FindManifests(ctx, labels)
 	if err != nil {
 		return nil, err
 	}

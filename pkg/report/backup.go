@@ -65,7 +65,7 @@ func verifiedWord(b release.Backup) string {
 // Copies returns what a backup step left as text for a terminal or a log.
 func Copies(copies release.Copies) string {
 	p := &page{}
-	p.copies(&copies, nil)
+	p.copies(&copies, nil, nil)
 	return p.String()
 }
 
@@ -102,8 +102,9 @@ func fileWords(files, bytes int64) string {
 	return words
 }
 
-// copies tells of backups; nobody can restore those that are gone.
-func (p *page) copies(copies *release.Copies, gone map[string]bool) {
+// copies tells of backups. Nobody can restore those that are gone, and those that were copied
+// under a new key are restored from where they are now.
+func (p *page) copies(copies *release.Copies, gone map[string]bool, copied map[string]copyAt) {
 	if copies == nil {
 		return
 	}
@@ -128,6 +129,8 @@ func (p *page) copies(copies *release.Copies, gone map[string]bool) {
 		}
 		if gone[b.ID] {
 			p.field("! given up", "a prune gave it up")
+		} else if now, moved := copied[b.ID]; moved {
+			p.field("  copied", fmt.Sprintf("under a new key, as %s in %s", Clean(now.id), Clean(now.place)))
 		} else if command := restoreCommand(copies.Repository, b.ID); command != "" {
 			p.command("  restore", command)
 		}
@@ -150,6 +153,9 @@ func verifiedWords(v *release.Verification) string {
 	words := fmt.Sprintf("restored %s in %s", fileWords(v.Files, v.Bytes), seconds(v.Seconds))
 	if v.Check != "" {
 		words += ", checked by " + cut(Clean(v.Check), messageLength)
+	}
+	if v.Carried {
+		words = "its original, which it equals by every content: " + words
 	}
 	return words
 }
@@ -219,7 +225,7 @@ func (s story) backups(most int) block {
 			if seen[one.ID] {
 				continue // what was said of it last counts
 			}
-			seen[one.ID] = true
+			seen[one.ID], seen[one.CopyOf] = true, one.CopyOf != "" // the copy takes the place of what it is one of
 			proved := "not tried"
 			if one.Verified != nil {
 				proved = verifiedMark(one.Verified).sign() + " " + prose(verifiedWords(one.Verified), messageLength)

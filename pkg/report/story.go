@@ -140,7 +140,7 @@ func (s story) headline() (mark, string, string) {
 // onlyBackups tells whether the run did nothing but keep copies, which needs no gate.
 func (s story) onlyBackups() bool {
 	for _, e := range s.record.Entries {
-		if e.Step != "backup-save" && e.Step != "backup-verify" && e.Step != "prune" && e.Step != "report" {
+		if !slices.Contains([]string{"backup-save", "backup-verify", "prune", "key-rotate", "report"}, e.Step) {
 			return false
 		}
 	}

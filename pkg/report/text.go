@@ -46,7 +46,7 @@ func Text(record release.Record, options Options) string {
 		p.snapshots(e.Protection, record.Commit)
 	}
 	for _, e := range record.Entries {
-		p.copies(e.Copies, givenUp(record))
+		p.copies(e.Copies, givenUp(record), copied(record))
 	}
 	if e := s.record.Last("restore"); e != nil {
 		p.restoration(e.Restoration)
@@ -79,7 +79,7 @@ func Entry(entry release.Entry) string {
 	if entry.Protection != nil {
 		p.snapshots(entry.Protection, entry.Commit)
 	}
-	p.copies(entry.Copies, nil)
+	p.copies(entry.Copies, nil, nil)
 	p.restoration(entry.Restoration)
 	p.certificates(s.rotations())
 	return p.String()

@@ -11,14 +11,17 @@ import (
 	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/catalog"
 	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
 // KeyRotate changes the key of a repository.
 type KeyRotate struct {
-	wanted wanted
-	made   newKey
-	copyTo string
+	wanted  wanted
+	made    newKey
+	copyTo  string
+	catalog string
+	locking locking
 }
 
 // Declare implements Step.
@@ -29,15 +32,22 @@ func (k *KeyRotate) Declare(set *step.Set) {
 		"encrypted stays: whoever had the old key and kept a copy of kopia.repository\n" +
 		"from then can still read.\n\n" +
 		"After a leak give --copy-to: every backup is then copied into a new repository\n" +
-		"with a master key of its own, and read back from it. The old repository and its\n" +
-		"key stay as they are until you remove them; backups are known by their old ids\n" +
-		"in the new one too. Holds and proofs are not copied: hold and verify there what\n" +
-		"has to stay. The same command finishes a copy that was cut short."
+		"with a master key of its own, read back from it, and held to the old manifest\n" +
+		"line by line. Holds and locks go along, and so do proofs, which then say that\n" +
+		"they were carried over. Backups are known by their old ids in the new repository\n" +
+		"too, and the records of their runs name the new place. The same command finishes\n" +
+		"a copy that was cut short, and sends again what was damaged since.\n\n" +
+		"The old repository stays as it is until you remove it. Who has the leaked key\n" +
+		"reads it as long as its objects exist anywhere: destroying your own copies of the\n" +
+		"key helps against nobody who has one."
 	set.Example = "knowngood key rotate --app shop --repository s3://backups/shop --key-file shop-2.key"
 	set.Faces = []step.Face{step.CLI}
 	k.wanted.declare(set)
 	k.wanted.declareReach(set)
 	k.made.declare(set, k.wanted.from)
+	k.locking.declare(set)
+	set.Text(&k.catalog, "catalog", "",
+		"Where the records lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own.", step.Fact())
 	set.Text(&k.copyTo, "copy-to", "", "Copy all backups under a new master key into this repository, which is empty or was begun by the same command: a folder, or s3://, gs:// or azblob:// with bucket and prefix.")
 }
 
@@ -99,7 +109,11 @@ func (k *KeyRotate) copy(ctx context.Context, run *Run, key step.Hidden) error {
 	if err := k.made.keep(ctx, run, key); err != nil {
 		return err
 	}
-	into := vault{repository: k.copyTo, allowHTTP: k.wanted.allowHTTP, known: key}
+	lock, err := k.locking.lock()
+	if err != nil {
+		return err
+	}
+	into := vault{repository: k.copyTo, allowHTTP: k.wanted.allowHTTP, known: key, lock: lock}
 	query, err := k.wanted.query()
 	if err != nil {
 		return err
@@ -111,12 +125,25 @@ func (k *KeyRotate) copy(ctx context.Context, run *Run, key step.Hidden) error {
 	defer leave(ctx, run, to)
 	did, err := from.CopyTo(ctx, to)
 	run.Result(did)
+	// Also of a copy that is not done: what is there, is.
+	linked, linking := k.link(ctx, run, &release.Copies{Repository: to.Place(), Backups: did.Copies, InClear: to.InClear()})
 	if err != nil {
-		return fault.Hint(err, "the old repository is as it was; the same command goes on where this one ended")
+		err = fault.Hint(err, "the old repository is as it was; the same command goes on where this one ended")
 	}
-	return k.made.tell(run, fmt.Sprintf("%d backups are in %s, under a new master key, and were read back from there; %d had come before. "+
-		"Holds and proofs stayed behind: hold and verify there what has to be kept. The old repository %s is as it was: give the new place to every step that saves, save once, and then remove it and its key.",
-		did.Backups, to.Place(), did.Before, from.Place()))
+	if err := errors.Join(err, linking); err != nil {
+		return err
+	}
+	return k.made.tell(run, copiedWords(did, from.Place(), to.Place())+" "+linked)
+}
+
+// copiedWords tell what was copied, and what is left to do.
+func copiedWords(did backup.Copied, from, to string) string {
+	words := fmt.Sprintf("%d backups are in %s, under a new master key, and were read back from there: %d had come before, %d were sent again because their copies were damaged, "+
+		"%d are proved by a test restore of their originals, %d are on hold.", did.Backups, to, did.Before, did.Resent, did.Proved, did.Held)
+	if did.Unlocked > 0 {
+		words += fmt.Sprintf(" %d are locked in the old repository alone, because the new bucket keeps no locks.", did.Unlocked)
+	}
+	return words + fmt.Sprintf(" The old repository %s is as it was, and whoever has its key reads it: give the new place to every step that saves, save once, and then delete it and every copy of it. ", from)
 }
 
 // opens tells whether the key opens the repository.

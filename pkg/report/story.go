@@ -215,7 +215,7 @@ func (s story) nothingTouched() bool {
 // stepName returns a step's id as its command is written.
 func stepName(id string) string {
 	switch {
-	case strings.HasPrefix(id, "rotate-"), strings.HasPrefix(id, "deploy-"), strings.HasPrefix(id, "backup-"):
+	case strings.HasPrefix(id, "rotate-"), strings.HasPrefix(id, "deploy-"), strings.HasPrefix(id, "backup-"), strings.HasPrefix(id, "key-"):
 		return strings.Replace(id, "-", " ", 1)
 	}
 	return id

@@ -33,34 +33,44 @@ func findingItems(judgements []release.Judgement, l links, most int) (items []st
 	return items, len(judgements) - len(items)
 }
 
+// others are what does not block, and what became of the baseline's findings.
 func others(d *release.Decision, l links, most int) block {
-	counts := map[release.Verb]int{}
 	var rest []release.Judgement
 	for _, j := range d.Judgements {
 		if j.Verb != release.Block {
-			counts[j.Verb]++
 			rest = append(rest, j)
 		}
 	}
+	b := details(titleOfOthers(tallyOf(d)), rankOthers, most)
+	b.items, b.beyond = findingItems(rest, l, most)
+	return b.orNothing()
+}
+
+func titleOfOthers(t tally) string {
 	var parts []string
 	for _, kind := range []struct {
 		verb release.Verb
 		word string
 	}{{release.Notice, "noticed"}, {release.Waive, "waived"}, {release.Allow, "allowed"}} {
-		if n := counts[kind.verb]; n > 0 {
+		if n := t.of[kind.verb]; n > 0 {
 			parts = append(parts, thousands(n)+" "+kind.word)
 		}
 	}
-	title := count(len(rest), "finding") + " that do not block"
-	if len(rest) == 1 {
+	open := t.found - t.of[release.Block]
+	title := count(open, "finding") + " that do not block"
+	switch open {
+	case 0:
+		return "Findings: " + t.before()
+	case 1:
 		title = "1 finding that does not block"
+	}
+	if before := t.before(); before != "" {
+		parts = append(parts, before)
 	}
 	if len(parts) > 0 {
 		title += ": " + strings.Join(parts, ", ")
 	}
-	b := details(title, rankOthers, most)
-	b.items, b.beyond = findingItems(rest, l, most)
-	return b.orNothing()
+	return title
 }
 
 // findingItem is one finding as a list item: how bad, where, which rule; then what the tool
@@ -79,7 +89,11 @@ func findingItem(j release.Judgement, l links) string {
 		facts = append(facts, "new")
 	}
 	text := "- " + strings.Join(facts, " · ") + "<br>" + prose(messageOf(f), messageLength)
-	if j.Because != "" {
+	switch {
+	case j.Because == "":
+	case ofBaseline(&j):
+		text += "<br><sub>" + prose(j.Because, messageLength) + "</sub>"
+	default:
 		text += "<br><sub>" + verbWord(j.Verb) + ": " + prose(j.Because, messageLength) + "</sub>"
 	}
 	return text + "\n"

@@ -86,10 +86,11 @@ func decisionWords(d *release.Decision) (mark, string) {
 	case release.Fail:
 	}
 	words := []string{outcomeWord(d.Outcome), count(len(d.Scans), "scan")}
-	if n := len(d.Judgements); n == 0 {
+	found := tallyOf(d).found
+	if found == 0 {
 		words = append(words, "no findings")
 	} else {
-		words = append(words, count(n, "finding"))
+		words = append(words, count(found, "finding"))
 	}
 	switch n := len(blocking(d)); {
 	case n > 0 && d.Mode == release.Audit:
@@ -98,7 +99,7 @@ func decisionWords(d *release.Decision) (mark, string) {
 		words = append(words, "1 blocks")
 	case n > 1:
 		words = append(words, thousands(n)+" block")
-	case len(d.Judgements) > 0:
+	case found > 0:
 		words = append(words, "none blocks")
 	}
 	return m, strings.Join(words, ", ")

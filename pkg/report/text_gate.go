@@ -55,6 +55,9 @@ func (p *page) findings(d *release.Decision, options Options) {
 	shown := map[release.Verb]int{}
 	known := map[string]bool{} // rules whose help was named
 	for _, j := range d.Judgements {
+		if ofBaseline(&j) {
+			continue
+		}
 		shown[j.Verb]++
 		switch {
 		case j.Verb == release.Block && shown[j.Verb] <= textFindings:
@@ -84,6 +87,9 @@ func (p *page) findings(d *release.Decision, options Options) {
 		if more.n > 0 {
 			rest = append(rest, thousands(more.n)+" "+more.word)
 		}
+	}
+	if before := tallyOf(d).before(); before != "" {
+		rest = append(rest, before)
 	}
 	if len(rest) > 0 {
 		p.field("  besides", strings.Join(rest, ", "))

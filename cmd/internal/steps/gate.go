@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/policy"
@@ -97,6 +99,9 @@ func (g *gating) run(ctx context.Context, run *Run, s *subject, e *release.Entry
 	if err != nil {
 		return err
 	}
+	if base.why != "" {
+		run.Log.Warn("no baseline: every finding counts as new", "why", base.why)
+	}
 	scans, err := readScans(ctx, run, files, options)
 	if err != nil {
 		return err
@@ -125,26 +130,44 @@ func within(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// closed returns the error of a decision that fails, nil for others.
+// closed returns the error of a decision that fails, nil for others. It names the worst of what
+// closed the gate; the record and the page hold all of it.
 func closed(d release.Decision) error {
 	if d.Outcome == release.Pass || d.Outcome == release.Warn {
 		return nil
 	}
-	blocking := count(d, release.Block)
 	what := "the gate is closed"
-	if blocking == 1 {
-		what = "the gate is closed: 1 finding blocks"
-	} else if blocking > 1 {
-		what = fmt.Sprintf("the gate is closed: %d findings block", blocking)
+	blocking, first := count(d, release.Block), firstBlocking(d)
+	join := ": "
+	if first != 0 && len(d.Reasons) > 0 {
+		what += join + report.Line(d.Reasons[0], 300)
+		join = "; and "
 	}
-	if len(d.Reasons) > 0 {
-		what += ": " + report.Line(d.Reasons[0], 300)
+	switch {
+	case blocking == 1:
+		what += join + "1 finding blocks"
+	case blocking > 1:
+		what += fmt.Sprintf("%s%d findings block, the first of them", join, blocking)
+	}
+	if first >= 0 {
+		what += ": " + report.Line(d.Reasons[first], 300)
 	}
 	err := fault.Exit(fault.GateClosed, errors.New(what))
 	if blocking == 0 {
 		return err
 	}
 	return fault.Hint(err, "mend it, or accept it for a time under gate.waivers in %s", StandardConfig)
+}
+
+// firstBlocking is the place among the reasons of the first finding that blocks, -1 where there
+// is none. What closes the gate whatever was found stands before it.
+func firstBlocking(d release.Decision) int {
+	for i := range d.Judgements {
+		if j := &d.Judgements[i]; j.Verb == release.Block {
+			return slices.IndexFunc(d.Reasons, func(reason string) bool { return strings.HasPrefix(reason, j.Because+": ") })
+		}
+	}
+	return -1
 }
 
 func count(d release.Decision, verb release.Verb) (n int) {

@@ -45,7 +45,6 @@ func (g *gating) base(ctx context.Context, run *Run, s *subject, e *release.Entr
 	case g.baseline == "":
 		found, err := released(ctx, s, e)
 		if err != nil {
-			run.Log.Warn("no baseline", "why", err)
 			return based{why: err.Error()}, nil
 		}
 		if found.on == nil {
@@ -78,7 +77,7 @@ func released(ctx context.Context, s *subject, e *release.Entry) (based, error) 
 	found, err := s.store.Deployed(ctx, e.App, s.environment, e.Run)
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
-		return based{why: err.Error()}, nil
+		return based{why: fmt.Sprintf("the catalog has no release of %s that deployed well after a gate's decision", where(e.App, s.environment))}, nil
 	case err != nil:
 		return based{}, err
 	}
@@ -87,6 +86,13 @@ func released(ctx context.Context, s *subject, e *release.Entry) (based, error) 
 		name += fmt.Sprintf(" (%d later without a gate)", found.Ungated)
 	}
 	return based{on: policy.BaselineOf(name, *found.Gate.Decision, found.Gate.Ended)}, nil
+}
+
+func where(app, environment string) string {
+	if environment == "" {
+		return app
+	}
+	return app + " to " + environment
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
@@ -104,7 +110,11 @@ func atRef(ctx context.Context, run *Run, s *subject, e *release.Entry, ref stri
 	found, err := s.store.Decided(ctx, e.App, e.Run, commits)
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
-		return based{why: fmt.Sprintf("no gate has decided about %s or the %d commits before it", ref, len(commits)-1)}, nil
+		why := "no gate has decided about " + ref
+		if before := len(commits) - 1; before > 0 {
+			why += fmt.Sprintf(", nor about the %d commits before it", before)
+		}
+		return based{why: why}, nil
 	case err != nil:
 		return based{}, err
 	}

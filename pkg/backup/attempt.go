@@ -18,7 +18,7 @@ func (r *Repository) unsaved(ctx context.Context, q Request, err error) error {
 	if cause := context.Cause(ctx); errors.Is(ctx.Err(), context.DeadlineExceeded) && cause != nil {
 		err = fault.Hint(fault.Exit(fault.Failed, cause), "what was uploaded is used by the next save of the volume; give it more time with --timeout")
 	}
-	return fmt.Errorf("save %s to %s: %w", q.Folder, r.Place(), err)
+	return fmt.Errorf("save %s to %s: %w", q.from(), r.Place(), err)
 }
 
 // attempt saves, and once more when the bucket turned out to have lost what the save counted on.

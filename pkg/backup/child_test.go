@@ -56,6 +56,10 @@ func TestMain(m *testing.M) {
 		check(errors.Join(syscall.Setgid(65534), syscall.Setuid(65534)))
 		_, err := r.Restore(ctx, backup.Target{ID: os.Args[3], Folder: os.Args[2], Overwrite: true})
 		fmt.Println(err)
+	case "restore to a device that fails":
+		check(unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 10 << 20, Max: 10 << 20}))
+		_, err := r.Restore(ctx, backup.Target{ID: os.Args[3], Device: os.Args[2]})
+		fmt.Println(err)
 	case "verify in a full folder":
 		signal.Ignore(unix.SIGXFSZ)
 		check(unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}))

@@ -78,3 +78,60 @@ func TestKopiaReadsABackup(t *testing.T) {
 		t.Errorf("the link leads to %q, %v", target, err)
 	}
 }
+
+// kopia's own code reads the image of a device, whose index this package writes itself.
+func TestKopiaReadsADevice(t *testing.T) {
+	t.Parallel()
+	want := make([]byte, 5<<20+512)
+	copy(want[2<<20:], "content")
+	source := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(source, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(t.Context(), Options{
+		Place: t.TempDir(), Password: "a key that only the tests know", App: "shop", Environment: "none",
+		Now: time.Now, Log: slog.New(slog.DiscardHandler), Setup: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close(t.Context())
+	made, err := r.Save(t.Context(), Request{Device: source, Label: Label{App: "shop", Environment: "none", Volume: "data"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := snapshot.LoadSnapshot(t.Context(), r.kopia, manifest.ID(made.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := snapshotfs.SnapshotRoot(r.kopia, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := snapshotfs.GetNestedEntry(t.Context(), root, []string{"data", "volume.img"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, ok := found.(fs.File)
+	if !ok || found.Size() != int64(len(want)) {
+		t.Fatalf("kopia sees %T, %d bytes", found, found.Size())
+	}
+	reader, err := file.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if got, err := io.ReadAll(reader); err != nil || !slices.Equal(got, want) {
+		t.Errorf("kopia reads %d bytes, %v", len(got), err)
+	}
+}
+
+// However large a device is, what is kept of its pieces stays small.
+func TestThePiecesOfADevice(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int64]int64{1: 1 << 20, 512 << 30: 1 << 20, 513 << 30: 2 << 20, 64 << 40: 128 << 20} {
+		if got := pieceOf(size); got != want {
+			t.Errorf("a device of %d bytes is cut into pieces of %d, want %d", size, got, want)
+		}
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/knowngood/knowngood/pkg/backup"
 )
 
 // A volume is filled once, whatever an earlier attempt has left on it; what it says is true of
@@ -41,7 +43,7 @@ func TestAVolumeIsFilled(t *testing.T) {
 			volume := t.TempDir()
 			left(t, volume)
 			_ = os.Remove(filepath.Join(volume, "lost+found/.x")) // the folder alone was meant
-			v, err := r.Fill(t.Context(), made.ID, volume)
+			v, err := r.Fill(t.Context(), backup.Target{ID: made.ID, Folder: volume})
 			if err != nil || !v.Proved || v.Files != made.Files || v.Bytes != made.Bytes {
 				t.Fatalf("%v, %+v; want %d files, %d bytes", err, v, made.Files, made.Bytes)
 			}

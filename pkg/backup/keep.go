@@ -4,6 +4,7 @@ package backup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,15 +58,17 @@ func (s *saver) keep(e *Entry) error {
 		return err
 	}
 	s.tally.entries.Add(1)
-	interval := s.request.Checkpoint
-	if interval == 0 {
-		interval = DefaultCheckpoint
+	return s.due()
+}
+
+// due keeps what was uploaded so far where that has not been done for a while.
+func (s *saver) due() error {
+	now := s.repository.options.Now()
+	if now.Sub(s.told) < cmp.Or(s.request.Checkpoint, DefaultCheckpoint) {
+		return nil
 	}
-	if now := s.repository.options.Now(); now.Sub(s.told) >= interval {
-		s.told = now
-		return s.checkpoint()
-	}
-	return nil
+	s.told = now
+	return s.checkpoint()
 }
 
 func (s *saver) lacking(path Name, why string) {
@@ -159,6 +162,7 @@ const (
 	tagBytes   = "tag:bytes"
 	tagUnread  = "tag:unread"
 	tagTorn    = "tag:torn"
+	tagDevice  = "tag:device"
 )
 
 func (s *saver) tags() map[string]string {
@@ -171,6 +175,9 @@ func (s *saver) tags() map[string]string {
 	}
 	if s.copied != "" {
 		tags[tagCopied] = s.copied
+	}
+	if s.request.Label.Device {
+		tags[tagDevice] = "raw"
 	}
 	if s.made.Commit != "" {
 		tags[tagCommit] = string(s.made.Commit)

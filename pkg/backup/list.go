@@ -119,7 +119,7 @@ func (r *Repository) load(ctx context.Context, id manifest.ID) (release.Backup, 
 	}
 	b := release.Backup{
 		ID: string(id), App: m.Source.UserName, Environment: m.Source.Host, Volume: m.Source.Path,
-		Commit: release.Commit(m.Tags[tagCommit]), Run: m.Tags[tagRun],
+		Commit: release.Commit(m.Tags[tagCommit]), Run: m.Tags[tagRun], Device: m.Tags[tagDevice] != "",
 		Taken: m.StartTime.ToTime().UTC(), Seconds: m.EndTime.Sub(m.StartTime).Seconds(),
 	}
 	for tag, into := range map[string]*int64{

@@ -39,6 +39,8 @@ type Label struct {
 	Run         string         `json:"run,omitempty"`
 	// Volume is the folder, or the claim, that was saved.
 	Volume string `json:"volume"`
+	// Device is true where it was a raw block device.
+	Device bool `json:"device,omitempty"`
 }
 
 // A trailer is the last line of a manifest; a manifest without it was cut off.
@@ -116,6 +118,9 @@ func (l *lines) next() (*Entry, error) {
 		return nil, fmt.Errorf("read the manifest: %w: %w", ErrDamaged, err)
 	}
 	l.counted.add(e)
+	if l.Header.Device {
+		e.ours()
+	}
 	return e, nil
 }
 

@@ -3,6 +3,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,12 +23,17 @@ import (
 
 // A Target says what is restored, and where to.
 type Target struct {
-	ID     string
-	Folder string
-	// Overwrite lets a folder that is not empty be replaced. What it held is deleted once the
-	// backup lies there whole.
+	ID string
+	// Folder is where files are put, and the image of a device; Device a raw block device, or an
+	// image of one, onto which a backup of a device is written.
+	Folder, Device string
+	// Overwrite lets a folder that is not empty be replaced, and a device. What a folder held is
+	// deleted once the backup lies there whole, what a device held as soon as it is written to.
 	Overwrite bool
 }
+
+// to is where the target lies.
+func (t Target) to() string { return cmp.Or(t.Device, t.Folder) }
 
 // A Restored is what a restore did.
 type Restored struct {
@@ -73,17 +79,21 @@ func (r *Repository) Restore(ctx context.Context, t Target) (Restored, error) {
 // bring is Restore under a lease.
 func (r *Repository) bring(ctx context.Context, t Target) (Restored, error) {
 	began := r.options.Now()
-	result, err := r.restore(ctx, t)
+	restore := r.restore
+	if t.Device != "" {
+		restore = r.restoreDevice
+	}
+	result, err := restore(ctx, t)
 	result.Seconds = r.options.Now().Sub(began).Seconds()
 	if ctx.Err() != nil && errors.Is(err, ErrDamaged) {
 		err = ctx.Err() // what was not read any more is not damaged
 	}
 	if err = errors.Join(err, r.failed()); err != nil {
-		return result, fmt.Errorf("restore backup %s to %s: %w", t.ID, t.Folder, err)
+		return result, fmt.Errorf("restore backup %s to %s: %w", t.ID, t.to(), err)
 	}
 	if result.Differs > 0 {
 		err = fault.Exit(fault.Partial, fmt.Errorf("backup %s is in %s, and %d things are not as they were: %s",
-			t.ID, t.Folder, result.Differs, strings.Join(result.Differences, "; ")))
+			t.ID, t.to(), result.Differs, strings.Join(result.Differences, "; ")))
 		if result.denied {
 			err = fault.Hint(err, "restore as root to give files back to their owners")
 		}
@@ -174,12 +184,7 @@ type openFolder struct {
 
 // fill puts all entries into the staging folder.
 func (w *restorer) fill(p *placement) error {
-	w.repository.packs.keep(cacheBytes)
-	defer w.repository.packs.keep(0)
-	if before := debug.SetMemoryLimit(-1); before > heapBytes {
-		debug.SetMemoryLimit(heapBytes)
-		defer debug.SetMemoryLimit(before)
-	}
+	defer w.repository.frugal()()
 	lines, in, err := w.repository.manifestOf(w.ctx, p.target.ID)
 	if err != nil {
 		return err
@@ -220,6 +225,17 @@ func (w *restorer) fill(p *placement) error {
 		err = w.verdict()
 	}
 	return err
+}
+
+// frugal bounds the memory of a restore until its end.
+func (r *Repository) frugal() (end func()) {
+	r.packs.keep(cacheBytes)
+	before := debug.SetMemoryLimit(-1)
+	debug.SetMemoryLimit(min(before, heapBytes))
+	return func() {
+		debug.SetMemoryLimit(before)
+		r.packs.keep(0)
+	}
 }
 
 // mostDamaged is how many damaged files an error names.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -24,9 +23,10 @@ import (
 
 // A Request says what is saved.
 type Request struct {
-	// Folder is the folder whose content is saved; Label says of what it is the content.
-	Folder string
-	Label  Label
+	// Folder is the folder whose content is saved, or Device the raw block device, or an image of
+	// one; Label says of what it is the content.
+	Folder, Device string
+	Label          Label
 	// Checkpoint is how often what was uploaded so far is kept for the next run, should this
 	// one be killed. Zero means DefaultCheckpoint.
 	Checkpoint time.Duration
@@ -43,19 +43,23 @@ const DefaultCheckpoint = 5 * time.Minute
 // endTime is how long a save that was cancelled may take to keep what it has uploaded.
 const endTime = 30 * time.Second
 
-// Save backs a folder up. It returns the backup together with an error of status Partial when
+// from is where the content is read.
+func (q Request) from() string { return cmp.Or(q.Device, q.Folder) }
+
+// Save backs a folder or a device up. It returns the backup together with an error of status Partial when
 // the backup is made and lacks the content of some files, or holds files that changed while
 // they were read: they are named in it. After any other error there is no backup, and what was
 // uploaded until then is used by the next Save of the same volume.
 func (r *Repository) Save(ctx context.Context, q Request) (release.Backup, error) {
 	made := release.Backup{
 		App: q.Label.App, Environment: q.Label.Environment, Commit: q.Label.Commit, Run: q.Label.Run,
-		Volume: q.Label.Volume, Taken: r.options.Now(),
+		Volume: q.Label.Volume, Device: q.Device != "", Taken: r.options.Now(),
 	}
+	q.Label.Device = made.Device
 	limit := cmp.Or(q.Limit, DefaultLimit)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it is not done after %s", limit))
 	defer cancel()
-	if err := r.ready(ctx, q.Folder); err != nil {
+	if err := r.ready(ctx, q); err != nil {
 		return made, err
 	}
 	ctx, held, err := r.begin(ctx, useSave, "")
@@ -76,24 +80,6 @@ func outliving(ctx context.Context) (alive context.Context, stop func()) {
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	forget := context.AfterFunc(ctx, func() { time.AfterFunc(endTime, cancel) })
 	return alive, func() { forget(); cancel() }
-}
-
-// ready refuses to begin what cannot end well.
-func (r *Repository) ready(ctx context.Context, folder string) error {
-	whole, err := filepath.EvalSymlinks(folder)
-	if err != nil {
-		return fault.Exit(fault.Usage, fmt.Errorf("save: %w", err))
-	}
-	if _, err := os.Lstat(filepath.Join(whole, staging)); err == nil {
-		return fault.Hint(fault.Usagef("save %s: a restore to this folder has not been finished", folder),
-			"finish it by the same restore, or remove %s", filepath.Join(folder, staging))
-	}
-	if own, err := filepath.EvalSymlinks(r.bucket.Place("")); err == nil && filepath.IsAbs(own) {
-		if whole, err = filepath.Abs(whole); err == nil && strings.HasPrefix(own+"/", whole+"/") {
-			return fault.Hint(fault.Usagef("save %s: the repository lies inside of it", folder), "give a repository elsewhere")
-		}
-	}
-	return r.tellClock(ctx)
 }
 
 // incomplete returns an error of status Partial for a backup that lacks something.
@@ -178,8 +164,12 @@ func (s *saver) save(ctx context.Context) error {
 		return err
 	}
 	defer end()
-	stop := s.tally.tell(ctx, s.repository.options, "saving", func() { s.tally.estimate(ctx, s.request.Folder) })
-	err = s.all(ctx)
+	bring, estimate := s.all, func() { s.tally.estimate(ctx, s.request.Folder) }
+	if s.request.Device != "" {
+		bring, estimate = s.device, nil
+	}
+	stop := s.tally.tell(ctx, s.repository.options, "saving", estimate)
+	err = bring(ctx)
 	stop()
 	if err != nil {
 		return errors.Join(err, s.checkpoint())

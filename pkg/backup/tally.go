@@ -58,7 +58,7 @@ func (t *tally) tell(ctx context.Context, o Options, verb string, estimate func(
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				o.Log.Info(verb, t.attributes(o.Now().Sub(began))...) //nolint:sloglint // one of three constant words
+				o.Log.Info(verb, t.attributes(o.Now().Sub(began))...) //nolint:sloglint // one of a few constant words
 			}
 		}
 	})

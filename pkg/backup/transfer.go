@@ -145,7 +145,7 @@ func (s *saver) arrived(e *Entry) (bool, error) {
 
 // transfer copies the content of a file, which has to be what the manifest says.
 func (s *saver) transfer(ctx context.Context, from *Repository, e *Entry) error {
-	writer := s.writer.NewObjectWriter(s.kopia, object.WriterOptions{Compressor: compressor, MetadataCompressor: compressor})
+	writer := s.writer.NewObjectWriter(s.kopia, packing(e, s.request.Label.Device))
 	defer writer.Close()
 	if err := readWhole(ctx, from.kopia, e, io.MultiWriter(writer, counter{&s.tally})); err != nil {
 		return original{err}

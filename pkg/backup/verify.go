@@ -50,7 +50,7 @@ func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, 
 		return v, err
 	}
 	defer own.remove(r.options.Log)
-	of, err := r.verify(ctx, p, filepath.Join(own.path, "data"), &v)
+	of, err := r.verify(ctx, p, Target{ID: p.ID, Folder: filepath.Join(own.path, "data")}, &v)
 	v.Seconds = r.options.Now().Sub(v.At).Seconds()
 	if ctx.Err() == nil {
 		if errors.Is(err, ErrDamaged) {
@@ -68,8 +68,8 @@ func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, 
 
 // verify finds out whether a backup is proved; of is false where what it found is no news of the
 // backup: a scratch folder that is full, or owners that only root can give back.
-func (r *Repository) verify(ctx context.Context, p Proof, folder string, v *release.Verification) (of bool, err error) {
-	restored, err := r.bring(ctx, Target{ID: p.ID, Folder: folder})
+func (r *Repository) verify(ctx context.Context, p Proof, t Target, v *release.Verification) (of bool, err error) {
+	restored, err := r.bring(ctx, t)
 	partly := fault.StatusOf(err) == fault.Partial
 	if err != nil && !partly {
 		switch {
@@ -82,7 +82,11 @@ func (r *Repository) verify(ctx context.Context, p Proof, folder string, v *rele
 		return errors.Is(err, ErrDamaged), err
 	}
 	v.Files, v.Bytes = restored.Files, restored.Bytes
-	if v.Differences, err = r.compare(ctx, p.ID, folder); err != nil {
+	compare := r.compare
+	if t.Device != "" {
+		compare = r.compareDevice
+	}
+	if v.Differences, err = compare(ctx, t.ID, t.to()); err != nil {
 		return !local(err), err
 	}
 	if len(v.Differences) > 0 {
@@ -94,7 +98,7 @@ func (r *Repository) verify(ctx context.Context, p Proof, folder string, v *rele
 		return true, err
 	}
 	if p.Check != nil {
-		if err := p.Check(ctx, folder); err != nil {
+		if err := p.Check(ctx, t.to()); err != nil {
 			v.Differences = []string{"the check failed: " + err.Error()}
 			return true, err
 		}
@@ -110,22 +114,22 @@ func local(err error) bool {
 }
 
 // Prove is Verify for a check that runs elsewhere, e.g. in an image of the application's own: the
-// backup stays in the folder, Proved stays false, and nothing is kept in the repository until
+// backup stays where it is restored to, Proved stays false, and nothing is kept in the repository until
 // Conclude.
-func (r *Repository) Prove(ctx context.Context, id, folder string) (release.Verification, error) {
+func (r *Repository) Prove(ctx context.Context, t Target) (release.Verification, error) {
 	v := release.Verification{At: r.options.Now()}
-	ctx, held, err := r.begin(ctx, useVerify, id)
+	ctx, held, err := r.begin(ctx, useVerify, t.ID)
 	if err != nil {
 		return v, err
 	}
-	_, err = r.verify(ctx, Proof{ID: id}, folder, &v)
+	_, err = r.verify(ctx, Proof{ID: t.ID}, t, &v)
 	if ctx.Err() == nil && errors.Is(err, ErrDamaged) {
-		err = errors.Join(err, r.suspect(ctx, id))
+		err = errors.Join(err, r.suspect(ctx, t.ID))
 	}
 	v.Proved = false
 	v.Seconds = r.options.Now().Sub(v.At).Seconds()
 	if err = held.finish(ctx, err); err != nil {
-		return v, fmt.Errorf("verify backup %s: %w", id, err)
+		return v, fmt.Errorf("verify backup %s: %w", t.ID, err)
 	}
 	return v, nil
 }

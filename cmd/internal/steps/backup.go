@@ -20,7 +20,7 @@ import (
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
-// BackupSave saves a folder.
+// BackupSave saves a folder, or a raw block device.
 type BackupSave struct {
 	subject subject
 	vault   vault
@@ -32,19 +32,20 @@ type BackupSave struct {
 
 // Declare implements Step.
 func (s *BackupSave) Declare(set *step.Set) {
-	set.Name, set.Summary = "backup save", "Save a folder, encrypted and deduplicated, in a repository."
+	set.Name, set.Summary = "backup save", "Save a folder, or a raw block device, encrypted and deduplicated, in a repository."
 	set.Long = "The first save sets the repository up. A save that is cut short leaves the\n" +
 		"repository as it was, and the next one uses what was uploaded. What could not be\n" +
 		"read, or changed while it was read, is named, and the step then ends with status\n" +
 		"4. Owners, extended attributes, ACLs, hard links, special files and holes are\n" +
-		"kept; to read all of them takes root."
+		"kept; to read all of them takes root. A block device is saved as its image,\n" +
+		"volume.img; one that is mounted or held by another program is refused."
 	set.Example = "export KNOWNGOOD_REPOSITORY_PASSWORD_FILE=shop.key\nknowngood backup save /srv/shop --app shop --repository s3://backups/shop"
 	set.Faces = []step.Face{step.CLI}
-	set.Text(&s.folder, "folder", "", "Folder to save.", step.Word(), step.Required())
+	set.Text(&s.folder, "folder", "", "Folder, or block device, to save.", step.Word(), step.Required())
 	s.subject.declare(set)
 	s.vault.declare(set)
 	s.vault.declareReach(set)
-	set.Text(&s.volume, "volume", "", "Name under which the folder is saved; empty uses its path. Saves of one name share what they have in common.")
+	set.Text(&s.volume, "volume", "", "Name under which it is saved; empty uses its path. Saves of one name share what they have in common.")
 	set.Duration(&s.timeout, "timeout", backup.DefaultLimit, "How long the save may take; what was uploaded until then is used by the next one.")
 	s.locking.declare(set)
 	set.Output("backup", "Id of the backup.")
@@ -60,8 +61,9 @@ func (s *BackupSave) Run(ctx context.Context, run *Run) error {
 	if s.vault.lock, err = s.locking.lock(); err != nil {
 		return err
 	}
-	folder := absolute(run, s.folder)
-	if err := aFolder(folder); err != nil {
+	path := absolute(run, s.folder)
+	request, err := request(path)
+	if err != nil {
 		return err
 	}
 	return s.subject.record(ctx, run, "backup-save", func(ctx context.Context, e *release.Entry) error {
@@ -70,9 +72,10 @@ func (s *BackupSave) Run(ctx context.Context, run *Run) error {
 			return err
 		}
 		defer leave(ctx, run, repository)
-		made, err := repository.Save(ctx, backup.Request{Folder: folder, Limit: s.timeout, Label: backup.Label{
-			App: e.App, Environment: e.Environment, Commit: e.Commit, Run: e.Run, Volume: cmp.Or(s.volume, folder),
-		}})
+		request.Limit, request.Label = s.timeout, backup.Label{
+			App: e.App, Environment: e.Environment, Commit: e.Commit, Run: e.Run, Volume: cmp.Or(s.volume, path),
+		}
+		made, err := repository.Save(ctx, request)
 		if made.ID == "" {
 			return err
 		}
@@ -83,16 +86,32 @@ func (s *BackupSave) Run(ctx context.Context, run *Run) error {
 	})
 }
 
-// aFolder refuses what cannot be saved before a repository is set up for it.
-func aFolder(path string) error {
+// request asks for what a path leads to, and refuses what cannot be saved before a repository is
+// set up for it.
+func request(path string) (backup.Request, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fault.Usagef("folder %s: there is none", path)
+		return backup.Request{}, fault.Usagef("folder %s: there is none", path)
+	case err == nil && aDevice(info):
+		return backup.Request{Device: path}, nil
 	case err == nil && !info.IsDir():
-		return fault.Hint(fault.Usagef("folder %s: is not a folder", path), "give the folder that holds it")
+		return backup.Request{}, fault.Hint(fault.Usagef("folder %s: is neither a folder nor a block device", path), "give the folder that holds it")
 	}
-	return nil // what else hinders, the save tells and records
+	return backup.Request{Folder: path}, nil // what else hinders, the save tells and records
+}
+
+// target is where a path leads to, be it there or not.
+func target(id, path string) backup.Target {
+	if info, err := os.Stat(path); err == nil && aDevice(info) {
+		return backup.Target{ID: id, Device: path}
+	}
+	return backup.Target{ID: id, Folder: path}
+}
+
+// aDevice tells block devices from all else.
+func aDevice(info fs.FileInfo) bool {
+	return info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
 }
 
 // leave closes a repository whose work is done; what fails now loses nothing.

@@ -11,7 +11,7 @@ import (
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
-// BackupRestore restores a backup to a folder.
+// BackupRestore restores a backup to a folder, or to a block device.
 type BackupRestore struct {
 	choice    choice
 	to        string
@@ -20,18 +20,20 @@ type BackupRestore struct {
 
 // Declare implements Step.
 func (r *BackupRestore) Declare(set *step.Set) {
-	set.Name, set.Summary = "backup restore", "Restore a backup to a folder."
+	set.Name, set.Summary = "backup restore", "Restore a backup to a folder, or that of a raw device to a device."
 	set.Long = "The folder is made, or has to be empty unless --overwrite is given. It shows the\n" +
 		"backup whole or not at all: until then all lies in a folder .knowngood-restore\n" +
 		"inside of it. The same command finishes a restore that was cut short. What cannot\n" +
 		"be put back as it was, such as owners without root, is named, and the step then\n" +
-		"ends with status 4."
+		"ends with status 4. A backup of a raw device is put into a folder as its image,\n" +
+		"volume.img. A device is written to where it is at least as large, not in use,\n" +
+		"and holds nothing but zeros; it begins with a mark until all of it is there."
 	set.Example = "knowngood backup restore --latest --app shop --repository s3://backups/shop --to /srv/shop"
 	set.Faces = []step.Face{step.CLI}
 	r.choice.declare(set)
 	r.choice.wanted.declareReach(set)
-	set.Text(&r.to, "to", "", "Folder to restore to.", step.Required())
-	set.Bool(&r.overwrite, "overwrite", false, "Replace what is in the folder. It is deleted once the backup lies there whole.")
+	set.Text(&r.to, "to", "", "Folder, or block device, to restore to.", step.Required())
+	set.Bool(&r.overwrite, "overwrite", false, "Replace what is in the folder, which is deleted once the backup lies there whole, or on the device.")
 }
 
 // restored is what the step prints as JSON.
@@ -57,7 +59,9 @@ func (r *BackupRestore) Run(ctx context.Context, run *Run) error {
 	}
 	run.Log.Info("backup chosen", "backup", chosen.ID, "taken", chosen.Taken, "volume", chosen.Volume, "commit", chosen.Commit)
 	folder := absolute(run, r.to)
-	did, err := repository.Restore(ctx, backup.Target{ID: chosen.ID, Folder: folder, Overwrite: r.overwrite})
+	target := target(chosen.ID, folder)
+	target.Overwrite = r.overwrite
+	did, err := repository.Restore(ctx, target)
 	run.Result(restored{Backup: chosen, Folder: folder, Restored: did})
 	if err == nil {
 		run.Show(report.Restored(chosen, folder))

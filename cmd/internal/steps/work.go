@@ -51,7 +51,7 @@ type WorkSave struct {
 // Declare implements Step.
 func (s *WorkSave) Declare(set *step.Set) {
 	set.Name, set.Summary = "work save", "Save a mounted claim; for a Job that the step snapshot or release began."
-	set.Text(&s.folder, "folder", "", "Folder to save.", step.Word(), step.Required())
+	set.Text(&s.folder, "folder", "", "Folder, or raw block device, to save.", step.Word(), step.Required())
 	set.Text(&s.commit, "commit", "", "Commit that is, or is to be, deployed: its full id.", step.Required())
 	set.Text(&s.run, "run", "", "Name of the run.", step.Required())
 	set.Text(&s.volume, "volume", "", "Name of the claim.", step.Required())
@@ -73,9 +73,14 @@ func (s *WorkSave) Run(ctx context.Context, run *Run) error {
 		return err
 	}
 	defer leave(ctx, run, repository)
-	made, err := repository.Save(ctx, backup.Request{Folder: s.folder, Limit: byItsJob, Label: backup.Label{
+	request, err := request(s.folder)
+	if err != nil {
+		return err
+	}
+	request.Limit, request.Label = byItsJob, backup.Label{
 		App: s.reached.app, Environment: s.reached.environment, Commit: release.Commit(s.commit), Run: s.run, Volume: s.volume,
-	}})
+	}
+	made, err := repository.Save(ctx, request)
 	if made.ID != "" {
 		run.Result(release.Copies{Repository: repository.Place(), InClear: repository.InClear(), Backups: []release.Backup{fit(made)}})
 	}
@@ -92,7 +97,7 @@ type WorkRestore struct {
 func (w *WorkRestore) Declare(set *step.Set) {
 	set.Name, set.Summary = "work restore", "Restore a backup to a claim and compare it; for a Job that the step restore began."
 	set.Text(&w.id, "backup", "", "Id of the backup.", step.Word(), step.Required())
-	set.Text(&w.folder, "to", "", "Folder to restore to.", step.Required())
+	set.Text(&w.folder, "to", "", "Folder, or raw block device, to restore to.", step.Required())
 	w.reached.declare(set)
 }
 
@@ -103,7 +108,7 @@ func (w *WorkRestore) Run(ctx context.Context, run *Run) error {
 		return err
 	}
 	defer leave(ctx, run, repository)
-	found, err := repository.Fill(ctx, w.id, w.folder)
+	found, err := repository.Fill(ctx, target(w.id, w.folder))
 	run.Result(fitVerification(found))
 	return err
 }
@@ -119,7 +124,7 @@ type WorkProve struct {
 func (w *WorkProve) Declare(set *step.Set) {
 	set.Name, set.Summary = "work prove", "Restore a backup to a scratch claim and compare it; for a Job that the step snapshot or release began."
 	set.Text(&w.id, "backup", "", "Id of the backup.", step.Word(), step.Required())
-	set.Text(&w.folder, "to", "", "Folder to restore to.", step.Required())
+	set.Text(&w.folder, "to", "", "Folder, or raw block device, to restore to.", step.Required())
 	set.Text(&w.keep, "keep", "", "File in which to keep what was found.", step.Required())
 	w.reached.declare(set)
 }
@@ -131,7 +136,10 @@ func (w *WorkProve) Run(ctx context.Context, run *Run) error {
 		return err
 	}
 	defer leave(ctx, run, repository)
-	found, err := repository.Prove(ctx, w.id, w.folder)
+	target := target(w.id, w.folder)
+	// The device of a scratch claim may come with what was there before.
+	target.Overwrite = target.Device != ""
+	found, err := repository.Prove(ctx, target)
 	run.Result(fitVerification(found))
 	if err != nil {
 		return err

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package backup
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/knowngood/knowngood/pkg/fault"
+)
+
+// ready refuses to begin what cannot end well.
+func (r *Repository) ready(ctx context.Context, q Request) error {
+	if q.Device != "" {
+		if err := readyDevice(q.Device); err != nil {
+			return err
+		}
+	} else if err := r.readyFolder(q.Folder); err != nil {
+		return err
+	}
+	return r.tellClock(ctx)
+}
+
+func (r *Repository) readyFolder(folder string) error {
+	whole, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		return fault.Exit(fault.Usage, fmt.Errorf("save: %w", err))
+	}
+	if _, err := os.Lstat(filepath.Join(whole, staging)); err == nil {
+		return fault.Hint(fault.Usagef("save %s: a restore to this folder has not been finished", folder),
+			"finish it by the same restore, or remove %s", filepath.Join(folder, staging))
+	}
+	if own, err := filepath.EvalSymlinks(r.bucket.Place("")); err == nil && filepath.IsAbs(own) {
+		if whole, err = filepath.Abs(whole); err == nil && strings.HasPrefix(own+"/", whole+"/") {
+			return fault.Hint(fault.Usagef("save %s: the repository lies inside of it", folder), "give a repository elsewhere")
+		}
+	}
+	return nil
+}
+
+// readyDevice refuses a device that cannot be saved whole.
+func readyDevice(path string) error {
+	file, _, err := openDevice(path, unix.O_RDONLY)
+	if err != nil {
+		return fmt.Errorf("save: %w", err)
+	}
+	defer file.Close()
+	id, err := readMark(file)
+	if err == nil && id != "" {
+		return fault.Hint(fault.Usagef("save %s: a restore of backup %s to it has not been finished", path, id), "finish it by the same restore")
+	}
+	return err
+}

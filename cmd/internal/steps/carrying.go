@@ -3,8 +3,8 @@
 package steps
 
 import (
-	"cmp"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -76,11 +76,29 @@ func refuse(wanted, lack, cure string) error {
 // request is what the Jobs have in common.
 func (c *carrying) request(run *Run, namespace string, start time.Duration) (protect.Request, error) {
 	secret, err := secretHere(c.keySecret, namespace)
+	if err != nil {
+		return protect.Request{}, err
+	}
+	image, err := c.published(run.Version)
 	return protect.Request{
 		Repository: c.repository, KeySecret: secret, BucketSecret: c.bucketSecret, AllowHTTP: c.allowHTTP,
-		Image: cmp.Or(c.image, "ghcr.io/knowngood/knowngood:"+run.Version), Account: c.account,
-		Memory: c.memory, Start: start, Deadline: c.deadline,
+		Image: image, Account: c.account, Memory: c.memory, Start: start, Deadline: c.deadline,
 	}, err
+}
+
+var numbered = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+`)
+
+// published is the image that the Jobs run. A build without the number of a release has none: a
+// cluster would look for it in vain, after the snapshots were taken.
+func (c *carrying) published(version string) (string, error) {
+	switch {
+	case c.image != "":
+		return c.image, nil
+	case !numbered.MatchString(version):
+		return "", fault.Hint(fault.Usagef("this build of knowngood (%s) has no published image for a Job in the cluster to run", version),
+			"nothing was touched; give --backup-image, an image of knowngood that the cluster can pull")
+	}
+	return "ghcr.io/knowngood/knowngood:" + version, nil
 }
 
 // secretHere returns the name of a Secret that pods of the namespace can read.

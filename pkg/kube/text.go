@@ -2,14 +2,24 @@
 
 package kube
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
-// OneLine makes text of the cluster fit for a log line or an error: one line, no control
-// characters, and not longer than a person reads.
+// OneLine makes text of the cluster fit for a log line or an error: one line of what can be seen,
+// not longer than a person reads. Control characters part words, those of the second set too,
+// which some terminals obey; marks that turn the direction of a line are replaced.
 func OneLine(text string) string {
 	const limit = 400
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' || r == 0x85 }), " ")
-	text = strings.ToValidUTF8(text, "?")
+	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	text = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.Join(words, " "))
 	if len(text) > limit {
 		text = strings.ToValidUTF8(text[:limit], "") + "…"
 	}

@@ -269,6 +269,8 @@ func TestOneLine(t *testing.T) {
 		"\x1b[31mred\x07":         "[31mred",
 		"sep\u2028arated":         "sep arated",
 		"bad\xffutf8":             "bad?utf8",
+		"a\u009b2Jb\u0085c":       "a 2Jb c",
+		"user\u202egnp.exe":       "user?gnp.exe",
 		strings.Repeat("é", 300):  strings.Repeat("é", 200) + "…",
 	} {
 		if got := kube.OneLine(text); got != want {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/kube"
@@ -51,6 +52,7 @@ func TestParseTakesNothingButAMessage(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(`{"status":4,"error":"half","hints":["h"],"result":{"backups":[]}}`)
+	f.Add("{\"status\":3,\"error\":\"a\u009b2Jb\\u0085c\\u202ed\xff\",\"hints\":[\"\\u009dx\"]}")
 	f.Fuzz(func(t *testing.T, text string) {
 		m, err := Parse(text)
 		if err != nil {
@@ -59,8 +61,13 @@ func FuzzParse(f *testing.F) {
 		if (m.Err() == nil) != (m.Status == fault.Done) {
 			t.Errorf("%q ends as %v", text, m.Err())
 		}
-		if said := m.Err(); said != nil && strings.ContainsAny(said.Error(), "\n\r\x1b") {
-			t.Errorf("%q says %q", text, said)
+		if m.Err() == nil {
+			return
+		}
+		for _, said := range append(fault.Hints(m.Err()), m.Err().Error()) {
+			if strings.ContainsFunc(said, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Errorf("%q says %q", text, said)
+			}
 		}
 	})
 }

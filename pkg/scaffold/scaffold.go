@@ -18,6 +18,7 @@ import (
 type Seen struct {
 	App       string
 	Namespace string
+	Catalog   string // where the records lie, "" where no place is known that outlasts a job
 	Branch    string // that releases are made from
 	Version   string // of the Action: a tag
 	Forge     Forge

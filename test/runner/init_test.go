@@ -122,4 +122,12 @@ func TestWhatInitWroteRuns(t *testing.T) {
 	if comments := s.github.Comments(repository, 7); len(comments) != 1 || !strings.Contains(comments[0].Body, "must not ship") {
 		t.Errorf("comments: %+v", comments)
 	}
+	if !strings.Contains(judged.Log, "uploaded knowngood.sarif") {
+		t.Error("code scanning is told nothing")
+	}
+	queued := s.run("merge_group", "gate.yml", object{"merge_group": object{"head_sha": head, "base_sha": base}})
+	queued.Check(t, map[string]string{"gate": "failure"}, map[string]string{"gate.decision": "fail"})
+	if statuses := s.github.Statuses(repository, head); len(statuses) == 0 || statuses[0].State != "failure" {
+		t.Errorf("statuses of the queue: %+v", statuses)
+	}
 }

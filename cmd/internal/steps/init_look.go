@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/knowngood/knowngood/pkg/bucket"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/git"
 	"github.com/knowngood/knowngood/pkg/kube"
@@ -77,7 +78,32 @@ func (i *Init) look(ctx context.Context, run *Run) (seen scaffold.Seen, tekton b
 	if tagForm.MatchString(run.Version) {
 		seen.Version = run.Version
 	}
+	if err == nil {
+		seen.Catalog, err = i.catalog(run, before["catalog"])
+	}
 	return seen, tekton, err
+}
+
+// catalog is the place that the files may name: each job reaches it, and nobody learns a secret
+// from it. What the configuration says already is its owner's matter.
+func (i *Init) catalog(run *Run, before string) (string, error) {
+	given := cmp.Or(i.place.catalog, before)
+	scheme, _, isURL := strings.Cut(given, "://")
+	switch {
+	case given == before:
+		return given, nil
+	case !isURL || scheme == "file" || scheme == "mem":
+		run.Log.Warn("the catalog lies on this machine, where no job reaches it: it is left out", "catalog", given)
+		return before, nil
+	case bucket.Hides(given):
+		return "", notWritten(fault.Hint(
+			fault.Usagef("the address of the catalog holds what may be secret (%s), and would be committed", bucket.Redact(given)),
+			"leave that part out here, and give the whole address to the jobs as KNOWNGOOD_CATALOG"))
+	}
+	if _, err := bucket.Check(given); err != nil {
+		return "", notWritten(err)
+	}
+	return given, nil
 }
 
 // inputsBefore are those of the configuration that is there, so that what was answered once is

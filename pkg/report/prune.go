@@ -4,14 +4,18 @@ package report
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
 // A Pruning is a plan of what is pruned, and what was done of it.
 type Pruning struct {
-	Fates   []Fate
-	Orphans []Orphan
+	// Backups and Snapshots are each nil where nobody looked there; Unseen says why not.
+	Backups, Snapshots *Fates
+	Unseen             []string
+	Orphans            []Orphan
 	// Plan is the digest of the plan; Done is true once it is carried out.
 	Plan string
 	Done bool
@@ -20,18 +24,30 @@ type Pruning struct {
 	Postponed string
 }
 
-// A Fate is what becomes of a backup, and why.
+// Fates are those of the copies of one kind.
+type Fates struct {
+	Kind string // "backup" or "snapshot"
+	All  []Fate
+	// Done is true once those that go are gone.
+	Done bool
+}
+
+// A Fate is what becomes of a copy, and why.
 type Fate struct {
-	Backup release.Backup
-	Keep   bool
-	Why    string
+	App, Environment string
+	// Of is the volume, ID what tells the copy from others at a glance. Run and Name, where they are
+	// given, are of what took it and of the object that goes with it.
+	Of, ID, Run, Name string
+	Taken             time.Time
+	Keep              bool
+	Why               string
 }
 
 // An Orphan is something that belongs to nothing that is known. Goes is true where the plan
 // takes it away.
 type Orphan struct {
-	Kind, Name string
-	Goes       bool
+	Kind, Name, Why string
+	Goes            bool
 }
 
 // An Upkeep is what maintenance freed, and what waits for a later one.
@@ -41,20 +57,17 @@ type Upkeep struct{ Objects, Freed, Unused, Locked, Prolonged int64 }
 // stays, with the reason of each.
 func PrunePlan(told Pruning) string {
 	p := &page{}
-	gone, kept := 0, 0
-	for i, f := range told.Fates {
-		if here := heading(f.Backup); i == 0 || here != heading(told.Fates[i-1].Backup) {
-			p.line(here)
+	var words, done []string
+	for _, fates := range []*Fates{told.Backups, told.Snapshots} {
+		if fates == nil {
+			continue
 		}
-		word := "keep"
-		if kept++; !f.Keep {
-			word, gone, kept = "prune", gone+1, kept-1
+		p.fates(fates)
+		counted := fates.words()
+		words = append(words, counted)
+		if fates.Done {
+			done = append(done, counted)
 		}
-		p.field("  "+pad(word, 5)+" "+Clean(shortID(f.Backup.ID)),
-			fmt.Sprintf("%s: %s", f.Backup.Taken.UTC().Format("2006-01-02 15:04"), Clean(oneLine(f.Why))))
-	}
-	if len(told.Fates) > 0 {
-		p.blank()
 	}
 	for i, o := range told.Orphans {
 		if i == textItems {
@@ -65,19 +78,67 @@ func PrunePlan(told Pruning) string {
 		if o.Goes {
 			label = "  goes"
 		}
-		p.field(label, Clean(o.Kind)+": "+cut(Clean(oneLine(o.Name)), messageLength))
+		text := Clean(o.Kind) + ": " + cut(Clean(oneLine(o.Name)), messageLength)
+		if o.Why != "" {
+			text += " (" + cut(Clean(oneLine(o.Why)), messageLength) + ")"
+		}
+		p.field(label, text)
 	}
-	p.prunedLines(told, gone, kept)
+	for _, unseen := range told.Unseen {
+		p.field("! not looked at", Clean(unseen))
+	}
+	p.prunedLines(told, words, done)
 	return p.String()
 }
 
-func (p *page) prunedLines(told Pruning, gone, kept int) {
-	words := fmt.Sprintf("%s kept, %s given up", count(kept, "backup"), count(gone, "backup"))
-	if !told.Done {
-		p.field("  plan", fmt.Sprintf("%s: %s. Nothing is changed yet; carry it out with --dry-run=false --plan %s", Clean(told.Plan), words, Clean(told.Plan)))
-		return
+func (p *page) fates(told *Fates) {
+	place := ""
+	for _, f := range told.All {
+		if here := f.heading(told.Kind); here != place {
+			place = here
+			p.line(here)
+		}
+		word := "keep"
+		if !f.Keep {
+			word = "prune"
+		}
+		text := f.Taken.UTC().Format("2006-01-02 15:04")
+		if f.Run != "" {
+			text += ", run " + cut(Clean(oneLine(f.Run)), messageLength)
+		}
+		p.field("  "+pad(word, 5)+" "+Clean(shortID(f.ID)), text+": "+Clean(oneLine(f.Why)))
+		if f.Name != "" && !f.Keep {
+			p.field("", cut(Clean(oneLine(f.Name)), messageLength))
+		}
 	}
-	p.field("✓ pruned", words)
+	if len(told.All) > 0 {
+		p.blank()
+	}
+}
+
+// words count what stays and what goes.
+func (f *Fates) words() string {
+	kept := 0
+	for _, one := range f.All {
+		if one.Keep {
+			kept++
+		}
+	}
+	return fmt.Sprintf("%s kept, %s given up", count(kept, f.Kind), count(len(f.All)-kept, f.Kind))
+}
+
+func (p *page) prunedLines(told Pruning, words, done []string) {
+	if len(done) > 0 {
+		p.field("✓ pruned", strings.Join(done, "; "))
+	}
+	if !told.Done {
+		unchanged := "Nothing is changed yet"
+		if len(done) > 0 {
+			unchanged = "The rest is not changed yet"
+		}
+		p.field("  plan", fmt.Sprintf("%s: %s. %s; carry it out with --dry-run=false --plan %s",
+			Clean(told.Plan), strings.Join(words, "; "), unchanged, Clean(told.Plan)))
+	}
 	switch {
 	case told.Postponed != "":
 		p.field("! maintenance", "waits until nobody else is at work: "+Clean(oneLine(told.Postponed)))
@@ -103,10 +164,21 @@ func someBytes(bytes int64) string {
 func shortID(id string) string { return id[:min(len(id), 9)] }
 
 // heading names what backups are copies of.
-func heading(b release.Backup) string {
-	here := Clean(b.App)
-	if b.Environment != "" && b.Environment != release.NoEnvironment {
-		here += " in " + Clean(b.Environment)
+func heading(b release.Backup) string { return headingOf(b.App, b.Environment, b.Volume) }
+
+func headingOf(app, environment, volume string) string {
+	here := Clean(app)
+	if environment != "" && environment != release.NoEnvironment {
+		here += " in " + Clean(environment)
 	}
-	return here + ": " + cutFront(Clean(b.Volume), 50)
+	return here + ": " + cutFront(Clean(volume), 50)
+}
+
+// heading names what copies are of; of backups nothing else is said.
+func (f Fate) heading(kind string) string {
+	here := headingOf(f.App, f.Environment, f.Of)
+	if kind == "backup" {
+		return here
+	}
+	return here + " (" + kind + "s)"
 }

@@ -28,25 +28,35 @@ const (
 // away itself, and returns the names of those Jobs. A Job that may be at work is never touched.
 func Sweep(ctx context.Context, cluster *kube.Cluster) ([]string, error) {
 	r := &running{cluster: cluster}
-	list, err := cluster.Core.BatchV1().Jobs(cluster.Namespace).List(ctx, metav1.ListOptions{
+	return r.leftovers(ctx, r.delete)
+}
+
+// Leftovers returns the names of the Jobs that Sweep would take away.
+func Leftovers(ctx context.Context, cluster *kube.Cluster) ([]string, error) {
+	r := &running{cluster: cluster}
+	return r.leftovers(ctx, func(context.Context, *batchv1.Job) error { return nil })
+}
+
+func (r *running) leftovers(ctx context.Context, each func(context.Context, *batchv1.Job) error) ([]string, error) {
+	list, err := r.cluster.Core.BatchV1().Jobs(r.cluster.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: fmt.Sprintf("%s=%s,%s", release.LabelManagedBy, release.ManagedBy, LabelJob),
 	})
 	if err != nil {
-		return nil, cluster.Explain(ctx, r.call("list", jobs, ""), err)
+		return nil, r.cluster.Explain(ctx, r.call("list", jobs, ""), err)
 	}
-	var swept []string
+	var found []string
 	for i := range list.Items {
 		job := &list.Items[i]
 		left, err := r.left(ctx, job)
 		if err == nil && left {
-			err = r.delete(ctx, job)
-			swept = append(swept, job.Name)
+			err = each(ctx, job)
+			found = append(found, job.Name)
 		}
 		if err != nil {
-			return swept, err
+			return found, err
 		}
 	}
-	return swept, nil
+	return found, nil
 }
 
 // left tells whether nobody will come back for a Job.

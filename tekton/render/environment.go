@@ -31,7 +31,7 @@ func environment(spec step.Spec, config Config, at paths) []corev1.EnvVar {
 		{Name: "SSL_CERT_DIR", Value: at.authorities},
 		{Name: "HOME", Value: "/tekton/home"},
 	}
-	for _, in := range spec.Inputs {
+	for _, in := range inputs(spec) {
 		switch in.Kind {
 		case step.Command:
 		case step.Secret:

@@ -23,7 +23,7 @@ func examples(specs ...step.Spec) pipeline.Params {
 	var all pipeline.Params
 	seen := map[string]bool{}
 	for _, spec := range specs {
-		for _, in := range spec.Inputs {
+		for _, in := range inputs(spec) {
 			if value := example(in.Name); value != "" && !seen[in.Name] {
 				seen[in.Name] = true
 				all = append(all, given(in.Name, value))

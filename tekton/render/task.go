@@ -3,6 +3,7 @@
 package render
 
 import (
+	"slices"
 	"strings"
 
 	pipeline "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -47,10 +48,20 @@ func workspaces() []pipeline.WorkspaceDeclaration {
 // params returns what a Task or a StepAction declares.
 func params(spec step.Spec, config Config) pipeline.ParamSpecs {
 	specs := pipeline.ParamSpecs{param("image", "The image with the program; pin it by digest.", config.Image)}
-	for _, in := range spec.Inputs {
+	for _, in := range inputs(spec) {
 		specs = append(specs, paramsOf(in)...)
 	}
 	return specs
+}
+
+// inputs are those of a step that its Task has params for: one that names the Secret of a secret
+// input is what the param of the secret does already.
+func inputs(spec step.Spec) []step.Input {
+	return slices.DeleteFunc(slices.Clone(spec.Inputs), func(in step.Input) bool {
+		return slices.ContainsFunc(spec.Inputs, func(secret step.Input) bool {
+			return secret.Kind == step.Secret && in.Name == secret.Name+"-secret"
+		})
+	})
 }
 
 // paramsOf returns the params that stand for one input.

@@ -35,6 +35,7 @@ func trialOf(id string) trial {
 		"gate":     {brings: []any{aScan(id)}, result: "decision", want: "pass", given: map[string]string{"sarif": "*.sarif"}},
 		"snapshot": {before: []string{"deploy-start"}, result: "snapshots", given: map[string]string{"claims": selector}},
 		"restore":  {before: []string{"deploy-start", "snapshot"}, result: "claims", given: map[string]string{"claims": selector}},
+		"prune":    {before: []string{"deploy-start", "snapshot"}, result: "plan", given: map[string]string{"claims": selector, "volume-snapshots": "true"}},
 		"rotate-prepare": {
 			brings: aCertificate(id), result: "rotated", want: "knowngood-test-" + id,
 			given: map[string]string{"certificates": selector, "when": "always"},
@@ -146,7 +147,7 @@ func (t trial) add(run *pipeline.PipelineRun, spec step.Spec) {
 	}
 	values := map[string]string{"app": "test", "environment": "test", "commit": example("commit"), "run": "$(context.pipelineRun.uid)"}
 	task.Params = pipeline.Params{given("image", "$(params.image)")}
-	for _, in := range spec.Inputs {
+	for _, in := range inputs(spec) {
 		value := values[in.Name]
 		if own := t.given[in.Name]; own != "" {
 			value = own

@@ -91,19 +91,42 @@ func (b *copyBook) read(ctx context.Context, run *Run) ([]release.Record, error)
 // note writes into the record of each run whose backups the plan gives up that they are, before
 // they are: one that is missing and has no such entry was lost.
 func (b *copyBook) note(ctx context.Context, run *Run, plan backup.Plan) error {
-	by, order := map[release.Subject][]string{}, []release.Subject{}
+	n := notes{}
 	for _, one := range plan.Gone() {
-		s := release.Subject{App: one.App, Environment: one.Environment, Run: one.Run, Commit: one.Commit}
-		if catalog.Check(s) != nil {
-			run.Log.Warn("the backup has no record to note its end in", "backup", one.ID)
-			continue
-		}
-		if by[s] == nil {
-			order = append(order, s)
-		}
-		by[s] = append(by[s], one.ID)
+		of := n.of(release.Subject{App: one.App, Environment: one.Environment, Run: one.Run, Commit: one.Commit})
+		of.Repository, of.Backups = plan.Repository, append(of.Backups, one.ID)
 	}
-	if len(order) == 0 {
+	return b.write(ctx, run, n, plan.Digest)
+}
+
+// notes are what is to be written into the record of each run, in the order of their first mention.
+type notes struct {
+	runs []release.Subject
+	by   map[name]*release.Pruned
+}
+
+// A name tells runs apart.
+type name struct {
+	app, environment, run string
+	commit                release.Commit
+}
+
+// of returns what is noted of a run.
+func (n *notes) of(s release.Subject) *release.Pruned {
+	key := name{s.App, s.Environment, s.Run, s.Commit}
+	if n.by == nil {
+		n.by = map[name]*release.Pruned{}
+	}
+	if n.by[key] == nil {
+		n.by[key] = &release.Pruned{}
+		n.runs = append(n.runs, s)
+	}
+	return n.by[key]
+}
+
+// write stores an entry for each run.
+func (b *copyBook) write(ctx context.Context, run *Run, n notes, plan string) error {
+	if len(n.runs) == 0 {
 		return nil
 	}
 	url, err := b.place.url(run)
@@ -115,10 +138,15 @@ func (b *copyBook) note(ctx context.Context, run *Run, plan backup.Plan) error {
 		return err
 	}
 	defer store.Close()
-	for _, s := range order {
+	for _, s := range n.runs {
+		what := n.of(s)
+		what.Plan = plan
+		if catalog.Check(s) != nil {
+			run.Log.Warn("there is no record to note an end in", "backups", what.Backups, "snapshots", what.Snapshots)
+			continue
+		}
 		_, err := store.Append(ctx, release.Entry{
-			Subject: s, Step: "prune", State: release.Done, Began: run.Now(), Ended: run.Now(), Version: run.Version,
-			Pruned: &release.Pruned{Repository: plan.Repository, Plan: plan.Digest, Backups: by[s]},
+			Subject: s, Step: "prune", State: release.Done, Began: run.Now(), Ended: run.Now(), Version: run.Version, Pruned: what,
 		})
 		if err != nil {
 			return fmt.Errorf("note what is pruned: %w", err)

@@ -92,12 +92,23 @@ type wanted struct {
 }
 
 func (w *wanted) declare(set *step.Set) {
+	w.declareWhose(set)
+	set.Text(&w.volume, "volume", "", volumeDoc)
+	set.Text(&w.commit, "commit", "", "Only backups of this commit: its id, or the first digits of it.")
+	w.declareConfig(set)
+}
+
+const volumeDoc = "Only backups of this volume: the folder, or the name under which it was saved."
+
+// declareWhose declares whose backups are meant, and where they lie.
+func (w *wanted) declareWhose(set *step.Set) {
 	set.Text(&w.app, "app", "", "Name of the application; empty uses the name of its source repository.")
 	set.Text(&w.source, "source-repository", "", "Repository of the source, as owner/name.", step.Fact())
 	set.Text(&w.environment, "environment", "", "Name of the environment, e.g. production; empty is none, as where a step without a cluster saves.")
 	w.vault.declare(set)
-	set.Text(&w.volume, "volume", "", "Only backups of this volume: the folder, or the name under which it was saved.")
-	set.Text(&w.commit, "commit", "", "Only backups of this commit: its id, or the first digits of it.")
+}
+
+func (w *wanted) declareConfig(set *step.Set) {
 	set.Text(&w.config, "config", "", configDoc)
 	set.Text(&w.base, "base", "", baseDoc, step.Fact())
 }

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/kopia/kopia/repo/format"
-
-	"github.com/knowngood/knowngood/pkg/bucket"
 )
 
 // setsUpOnce lets several set one repository up at once: one does, the others use it, and the
@@ -64,21 +62,24 @@ func tellsSkew(t *testing.T, st *storage) {
 			Now: func() time.Time { return time.Now().Add(-ahead) }, Log: slog.New(slog.NewTextHandler(&said, nil)),
 		}}
 		began := time.Now()
-		if err := r.tellClock(t.Context()); err != nil {
+		found, err := r.Probe(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
-		skew, err := r.Skew(t.Context())
-		within := 2*time.Second + time.Since(began)
-		if err != nil || (skew-ahead).Abs() > within {
-			t.Errorf("ahead by %v, %v, want %v within %v", skew, err, ahead, within)
+		skew := time.Duration(found.Ahead * float64(time.Second))
+		if within := 2*time.Second + time.Since(began); (skew - ahead).Abs() > within {
+			t.Errorf("ahead by %v, want %v within %v", skew, ahead, within)
 		}
-		warned := strings.Contains(said.String(), "level=WARN") && strings.Contains(said.String(), "bucket_ahead=")
-		if warned != (ahead != 0) || !strings.Contains(said.String(), "bucket_ahead=") {
-			t.Errorf("ahead by %v: %s", ahead, said.String())
+		warned := strings.Contains(said.String(), "level=WARN") && strings.Contains(said.String(), "this machine's: set the one that is wrong")
+		if warned != (ahead != 0) || !strings.Contains(said.String(), "bucket_ahead=") || !found.Deletes {
+			t.Errorf("ahead by %v, %+v: %s", ahead, found, said.String())
 		}
-	}
-	if err := st.bucket.Remove(t.Context(), ownPrefix+"clock"); err != nil && !bucket.IsNotFound(err) {
-		t.Error(err)
+		if again, err := r.Probe(t.Context()); err != nil || again.Ahead != found.Ahead {
+			t.Errorf("a second probe: %+v, %v", again, err)
+		}
+		for left, err := range st.bucket.Objects(t.Context(), ownPrefix+"probe-") {
+			t.Errorf("a probe leaves %s behind, %v", left.Key, err)
+		}
 	}
 }
 

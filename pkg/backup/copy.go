@@ -53,7 +53,7 @@ func (r *Repository) CopyTo(ctx context.Context, to *Repository) (Copied, error)
 	if string(r.kopia.UniqueID()) == string(to.kopia.UniqueID()) {
 		return w.did, fmt.Errorf("copy %s to %s: they are one repository", r.Place(), to.Place())
 	}
-	if err := to.tellClock(ctx); err != nil {
+	if _, err := to.Probe(ctx); err != nil {
 		return w.did, err
 	}
 	ctx, reads, err := r.begin(ctx, useRestore, "")

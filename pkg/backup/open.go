@@ -20,6 +20,7 @@ import (
 
 	"github.com/knowngood/knowngood/pkg/bucket"
 	"github.com/knowngood/knowngood/pkg/fault"
+	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
@@ -59,8 +60,9 @@ type Repository struct {
 	locks   *locks
 	handle  string
 
-	mu    sync.Mutex
-	fatal error
+	mu     sync.Mutex
+	fatal  error
+	probed *release.Probe // nil before the first probe
 }
 
 // Open opens the repository. Of a place that holds none it returns ErrEmpty unless Setup asks

@@ -23,7 +23,8 @@ func (r *Repository) ready(ctx context.Context, q Request) error {
 	} else if err := r.readyFolder(q.Folder); err != nil {
 		return err
 	}
-	return r.tellClock(ctx)
+	_, err := r.Probe(ctx)
+	return err
 }
 
 func (r *Repository) readyFolder(folder string) error {

@@ -8,6 +8,10 @@ import "github.com/knowngood/knowngood/pkg/fault"
 // none.
 func (r *Repository) InClear() string { return r.bucket.InClear() }
 
+// Console returns the page of the provider's console about the repository, "" where there is none.
+// emulator names the server that stands in for Google's, "" for none.
+func (r *Repository) Console(emulator string) string { return r.bucket.Console(emulator) }
+
 // overheard refuses to speak without TLS unless that is allowed. The content is encrypted before
 // it leaves, and still whoever listens sees how much is saved, and may answer in the server's
 // place.

@@ -112,6 +112,12 @@ func (p *page) copies(copies *release.Copies, gone map[string]bool, copied map[s
 	if copies.InClear != "" {
 		p.field("! without TLS", inClearWords(copies.InClear))
 	}
+	if copies.Probe != nil {
+		p.concerns(*copies.Probe)
+	}
+	if page := consolePage(copies.Console); page != "" && len(copies.Backups) > 0 {
+		p.command("  console", page)
+	}
 	for i, b := range copies.Backups {
 		if i == textItems {
 			p.field("", fmt.Sprintf("and %s more, in the record", count(len(copies.Backups)-i, "backup")))
@@ -212,14 +218,20 @@ func copiesWords(c *release.Copies) string {
 func (s story) backups(most int) block {
 	b := table("#### Backups\n\n", "| volume | backup | holds | proved |\n|:--|:--|:--|:--|\n", rankSnapshots, most, 4)
 	seen, gone := map[string]bool{}, givenUp(s.record)
-	clear := ""
+	clear, console := "", ""
 	for i := len(s.record.Entries) - 1; i >= 0; i-- {
 		copies := s.record.Entries[i].Copies
 		if copies == nil {
 			continue
 		}
 		if copies.InClear != "" {
-			clear = "\n" + caution.sign() + " " + prose(inClearWords(copies.InClear), messageLength) + "\n\n"
+			clear = caution.sign() + " " + prose(inClearWords(copies.InClear), messageLength) + "\n\n"
+		}
+		if page := consolePage(copies.Console); page != "" && console == "" {
+			console = "Repository " + link(codeEnd(copies.Repository, pathLength), page) + " in the provider's console.\n\n"
+		}
+		if copies.Probe != nil && len(seen) == 0 {
+			clear += bucketWarnings(*copies.Probe)
 		}
 		for _, one := range copies.Backups {
 			if seen[one.ID] {
@@ -237,7 +249,11 @@ func (s story) backups(most int) block {
 			}
 		}
 	}
-	b.close += clear
+	if more := console + clear; b.close == "" && more != "" {
+		b.close = "\n" + more
+	} else {
+		b.close += more
+	}
 	return b.orNothing()
 }
 

@@ -79,11 +79,28 @@ func (s *BackupSave) Run(ctx context.Context, run *Run) error {
 		if made.ID == "" {
 			return err
 		}
-		e.Copies = &release.Copies{Repository: repository.Place(), Backups: []release.Backup{made}, InClear: repository.InClear()}
+		e.Copies = leftIn(ctx, run, repository, made)
 		run.Tell(report.Copies(*e.Copies))
 		return errors.Join(err, run.Host.Output("backup", made.ID),
 			run.Host.Output("stored-bytes", strconv.FormatInt(made.Stored, 10)))
 	})
+}
+
+// leftIn is what a step that saved leaves in a repository, which was probed before.
+func leftIn(ctx context.Context, run *Run, repository *backup.Repository, made ...release.Backup) *release.Copies {
+	copies := placed(run, repository, made...)
+	if probe, err := repository.Probe(ctx); err == nil {
+		copies.Probe = &probe
+	}
+	return copies
+}
+
+// placed tells where backups lie.
+func placed(run *Run, repository *backup.Repository, backups ...release.Backup) *release.Copies {
+	return &release.Copies{
+		Repository: repository.Place(), Backups: backups, InClear: repository.InClear(),
+		Console: repository.Console(variable(run.Environ, "STORAGE_EMULATOR_HOST")),
+	}
 }
 
 // request asks for what a path leads to, and refuses what cannot be saved before a repository is
@@ -122,7 +139,10 @@ func leave(ctx context.Context, run *Run, repository *backup.Repository) {
 }
 
 // BackupList lists backups.
-type BackupList struct{ wanted wanted }
+type BackupList struct {
+	wanted wanted
+	probe  bool
+}
 
 // Declare implements Step.
 func (l *BackupList) Declare(set *step.Set) {
@@ -131,6 +151,7 @@ func (l *BackupList) Declare(set *step.Set) {
 	set.Faces = []step.Face{step.CLI}
 	l.wanted.declare(set)
 	l.wanted.declareReach(set)
+	set.Bool(&l.probe, "probe", false, "Also try what the repository needs of its bucket, as a save does first, and tell what was found; it writes an object of a few bytes and deletes it.")
 }
 
 // Run implements Step.
@@ -151,7 +172,14 @@ func (l *BackupList) Run(ctx context.Context, run *Run) error {
 	found, err := repository.List(ctx, query)
 	run.Result(append([]release.Backup{}, found...))
 	run.Show(report.Backups(found))
-	return err
+	if !l.probe {
+		return err
+	}
+	probe, probing := repository.Probe(ctx)
+	if probing == nil {
+		run.Show(report.Probe(probe))
+	}
+	return errors.Join(err, probing)
 }
 
 // open opens the repository for reading.

@@ -11,7 +11,6 @@ import (
 	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/catalog"
 	"github.com/knowngood/knowngood/pkg/fault"
-	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/step"
 )
 
@@ -126,7 +125,7 @@ func (k *KeyRotate) copy(ctx context.Context, run *Run, key step.Hidden) error {
 	did, err := from.CopyTo(ctx, to)
 	run.Result(did)
 	// Also of a copy that is not done: what is there, is.
-	linked, linking := k.link(ctx, run, &release.Copies{Repository: to.Place(), Backups: did.Copies, InClear: to.InClear()})
+	linked, linking := k.link(ctx, run, placed(run, to, did.Copies...))
 	if err != nil {
 		err = fault.Hint(err, "the old repository is as it was; the same command goes on where this one ended")
 	}

@@ -74,7 +74,7 @@ func (v *BackupVerify) Run(ctx context.Context, run *Run) error {
 		}
 		found, err := repository.Verify(ctx, proof)
 		chosen.Verified = &found
-		e.Copies = &release.Copies{Repository: repository.Place(), Backups: []release.Backup{chosen}, InClear: repository.InClear()}
+		e.Copies = placed(run, repository, chosen)
 		run.Tell(report.Copies(*e.Copies))
 		return err
 	})

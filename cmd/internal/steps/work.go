@@ -82,7 +82,7 @@ func (s *WorkSave) Run(ctx context.Context, run *Run) error {
 	}
 	made, err := repository.Save(ctx, request)
 	if made.ID != "" {
-		run.Result(release.Copies{Repository: repository.Place(), InClear: repository.InClear(), Backups: []release.Backup{fit(made)}})
+		run.Result(fit(leftIn(ctx, run, repository, made)))
 	}
 	return err
 }
@@ -199,13 +199,20 @@ func fitVerification(v release.Verification) release.Verification {
 	return v
 }
 
-// fit leaves out names of a backup's entries until it fits into a message; their number stays.
-func fit(b release.Backup) release.Backup {
-	for len(b.Lacking) > 0 {
-		if data, err := json.Marshal(b); err == nil && len(data) <= work.ResultLimit-600 {
-			break
+// fit leaves out what the Job's log tells too until it fits into a message: concerns about the
+// bucket, then names of a backup's entries, whose number stays.
+func fit(c *release.Copies) *release.Copies {
+	for {
+		data, err := json.Marshal(c)
+		switch {
+		case err == nil && len(data) <= work.ResultLimit:
+			return c
+		case c.Probe != nil && len(c.Probe.Concerns) > 0:
+			c.Probe.Concerns = c.Probe.Concerns[:len(c.Probe.Concerns)-1]
+		case len(c.Backups) > 0 && len(c.Backups[0].Lacking) > 0:
+			c.Backups[0].Lacking = c.Backups[0].Lacking[:len(c.Backups[0].Lacking)-1]
+		default:
+			return c
 		}
-		b.Lacking = b.Lacking[:len(b.Lacking)-1]
 	}
-	return b
 }

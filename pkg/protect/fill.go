@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/kube"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/work"
@@ -56,6 +57,9 @@ func (q Request) Fill(ctx context.Context, cluster *kube.Cluster, claim *corev1.
 
 // filling is the Job that brings one backup into a claim.
 func (q Request) filling(ctx context.Context, cluster *kube.Cluster, claim *corev1.PersistentVolumeClaim, b release.Backup) (work.Job, error) {
+	if b.Device != rawClaim(claim) {
+		return work.Job{}, fault.Usagef("backup %s is of %s, and claim %s is of the other kind", b.ID, kind(b), claim.Name)
+	}
 	nodes, err := nodesOfClaim(ctx, cluster, b.Volume)
 	if err != nil {
 		return work.Job{}, err
@@ -65,16 +69,25 @@ func (q Request) filling(ctx context.Context, cluster *kube.Cluster, claim *core
 		return work.Job{}, err
 	}
 	about := release.Subject{App: b.App, Environment: b.Environment, Run: claim.Annotations[release.AnnotationRestore], Commit: b.Commit}
+	mounted := mount(claim.Name, b.Device)
 	restore := work.Program{
-		Name: fill, Image: q.Image, Ours: true, Memory: q.Memory, Secrets: q.secrets(), Bundles: q.bundles(), Identity: work.Restorer(), Writes: true,
-		Args: append([]string{"work", "restore", b.ID, "--to=" + volume, "--app=" + b.App, "--environment=" + b.Environment}, q.reach()...),
+		Name: fill, Image: q.Image, Ours: true, Memory: q.Memory, Secrets: q.secrets(), Bundles: q.bundles(), Identity: handling(work.Restorer(), b.Device), Writes: true,
+		Args: append([]string{"work", "restore", b.ID, "--to=" + mounted.Path, "--app=" + b.App, "--environment=" + b.Environment}, q.reach()...),
 	}
 	return work.Job{
 		Name:    kube.Name(fill, claim.Name, b.ID, string(claim.UID)),
 		Subject: about, About: claim.Name, Programs: []work.Program{restore},
-		Mounts: []work.Mount{{Claim: claim.Name, Path: volume}}, Account: q.Account, Nodes: nodes, Tolerations: tolerations(pods[b.Volume]),
+		Mounts: []work.Mount{mounted}, Account: q.Account, Nodes: nodes, Tolerations: tolerations(pods[b.Volume]),
 		Start: q.Start, Deadline: q.deadline(b.Bytes), Again: "what is there already is not brought again",
 	}, nil
+}
+
+// kind says what a backup is of.
+func kind(b release.Backup) string {
+	if b.Device {
+		return "a raw device"
+	}
+	return "files"
 }
 
 // nodesOfClaim returns the nodes that reach the volume which a claim has now: what takes its place

@@ -49,8 +49,10 @@ func (q Request) Ready(ctx context.Context, cluster *kube.Cluster) error {
 // Fits returns an error, before anything is touched, where a snapshot as it is planned cannot be
 // saved.
 func (q Request) Fits(ctx context.Context, cluster *kube.Cluster, s release.Snapshot) error {
-	if s.VolumeMode == string(corev1.PersistentVolumeBlock) {
-		return fault.Hint(fault.Usagef("claim %s/%s is a raw block volume, which cannot be backed up yet", s.Namespace, s.Claim),
+	switch corev1.PersistentVolumeMode(s.VolumeMode) {
+	case corev1.PersistentVolumeFilesystem, corev1.PersistentVolumeBlock, "": // which Kubernetes takes for a file system
+	default:
+		return fault.Hint(fault.Usagef("claim %s/%s has volume mode %.40q, which is not known", s.Namespace, s.Claim, s.VolumeMode),
 			"leave it out with --claims, and copy it by the application's own means")
 	}
 	name := s.StorageClass

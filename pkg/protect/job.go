@@ -30,18 +30,19 @@ func (q Request) job(ctx context.Context, cluster *kube.Cluster, s release.Snaps
 	}
 	about := q.Subject
 	name := kube.Name(program, s.Claim, about.Commit.Short(), about.App, about.Environment, about.Run, s.UID)
+	mounted := mount(name, raw(s))
 	args := append([]string{
-		"work", "save", volume, "--app=" + about.App, "--environment=" + about.Environment,
+		"work", "save", mounted.Path, "--app=" + about.App, "--environment=" + about.Environment,
 		"--commit=" + string(about.Commit), "--run=" + about.Run, "--volume=" + s.Claim,
 	}, append(q.reach(), q.locks()...)...)
 	save := work.Program{
-		Name: program, Image: q.Image, Args: args, Ours: true, Identity: q.As, Memory: q.Memory,
+		Name: program, Image: q.Image, Args: args, Ours: true, Identity: handling(q.As, raw(s)), Memory: q.Memory,
 		Secrets: q.secrets(), Bundles: q.bundles(),
 	}
 	return work.Job{
 		Name: name, Subject: about, About: s.Claim, Programs: []work.Program{save},
 		Claims:  []*corev1.PersistentVolumeClaim{q.claim(name, s)},
-		Mounts:  []work.Mount{{Claim: name, Path: volume}},
+		Mounts:  []work.Mount{mounted},
 		Account: q.Account, Nodes: nodes, Tolerations: tolerations(users),
 		Start: q.Start, Deadline: q.deadline(max(s.RestoreBytes, s.ClaimBytes)), Again: "what was uploaded is used by the next attempt",
 	}, nil
@@ -83,6 +84,9 @@ func (q Request) claim(name string, s release.Snapshot) *corev1.PersistentVolume
 		class = q.Class
 	}
 	mode := corev1.PersistentVolumeFilesystem
+	if raw(s) {
+		mode = corev1.PersistentVolumeBlock
+	}
 	size := resource.NewQuantity(max(s.RestoreBytes, s.ClaimBytes), resource.BinarySI)
 	return &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{Name: name},

@@ -122,7 +122,7 @@ func (q Request) save(ctx context.Context, cluster *kube.Cluster, s release.Snap
 	ended, err := work.Run(ctx, cluster, job)
 	message, told := ended.Messages[program]
 	if err != nil && (!told || len(message.Result) == 0) {
-		return release.Copies{}, err
+		return release.Copies{}, q.rawHint(s, err)
 	}
 	var copies release.Copies
 	if reading := message.Read(&copies); reading != nil {
@@ -150,6 +150,8 @@ func (q Request) doubt(copies release.Copies, s release.Snapshot) error {
 		return fmt.Errorf("the Job for claim %s hands back a backup of something else: %s", s.Claim, kube.OneLine(b.App+" "+b.Volume+" "+b.Run))
 	case b.ID == "" || len(b.ID) > 100 || strings.Trim(b.ID, "0123456789abcdefghijklmnopqrstuvwxyz") != "":
 		return fmt.Errorf("the Job for claim %s hands back a backup whose id is none: %q", s.Claim, kube.OneLine(b.ID))
+	case b.Device != raw(s):
+		return fmt.Errorf("the Job for claim %s hands back a backup of another kind of volume", s.Claim)
 	case min(b.Entries, b.Files, b.Bytes, b.Stored, b.Unread, b.Torn) < 0:
 		return fmt.Errorf("the Job for claim %s hands back a backup with numbers below zero", s.Claim)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/kube"
@@ -19,10 +20,11 @@ import (
 
 // A Check is the application's own check of restored data: a line for a shell in an image of the
 // application's. It runs for each volume, whose claim KNOWNGOOD_CLAIM names, and finds the data in
-// the folder that KNOWNGOOD_RESTORED names. Any exit status but 0 means that the data is not good.
+// the folder that KNOWNGOOD_RESTORED names, or on that device. Any exit status but 0 means that the data is not good.
 type Check struct {
 	Image, Line string
-	// As is as whom it runs; the zero value is the image's own user.
+	// As is as whom it runs; the zero value is the image's own user, and for a raw device root
+	// without any capability, since nobody else may open it.
 	As work.Identity
 }
 
@@ -116,7 +118,11 @@ func inner(err error) error {
 func (q Request) proving(b release.Backup, s release.Snapshot, users []corev1.Pod) work.Job {
 	about := q.Subject
 	name := kube.Name(prove, b.Volume, about.Commit.Short(), about.App, about.Environment, about.Run, b.ID)
-	const folder, keep = volume + "/data", work.Scratch + "/found.json"
+	const keep = work.Scratch + "/found.json"
+	mounted, folder, as := mount(name, raw(s)), volume+"/data", q.Check.As
+	if raw(s) {
+		folder, as = device, handling(as, true)
+	}
 	own := func(step string, more ...string) work.Program {
 		return work.Program{
 			Name: step, Image: q.Image, Ours: true, Memory: q.Memory, Secrets: q.secrets(), Bundles: q.bundles(),
@@ -124,20 +130,23 @@ func (q Request) proving(b release.Backup, s release.Snapshot, users []corev1.Po
 		}
 	}
 	first, last := own(prove, "--to="+folder), own(conclude, "--check="+q.Check.name())
-	first.Identity, first.Writes, last.Identity = work.Restorer(), true, work.Keeper()
+	first.Identity, first.Writes, last.Identity = handling(work.Restorer(), raw(s)), true, handling(work.Keeper(), raw(s))
 	programs := []work.Program{first, last}
 	if q.Check.Image != "" {
 		programs = slices.Insert(programs, 1, work.Program{
-			Name: check, Image: q.Check.Image, Command: []string{"/bin/sh", "-euc", q.Check.Line}, Identity: q.Check.As, Writes: true,
+			Name: check, Image: q.Check.Image, Command: []string{"/bin/sh", "-euc", q.Check.Line}, Identity: as, Writes: true,
 			Env: map[string]string{restoredVariable: folder, claimVariable: b.Volume}, Memory: q.Memory,
 		})
 	}
 	claim := q.claim(name, s)
 	claim.Spec.DataSource = nil
+	if least := resource.NewQuantity(b.Bytes, resource.BinarySI); raw(s) && least.Cmp(*claim.Spec.Resources.Requests.Storage()) > 0 {
+		claim.Spec.Resources.Requests[corev1.ResourceStorage] = *least // the driver had given more than was asked for
+	}
 	claim.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	return work.Job{
 		Name: name, Subject: about, About: b.Volume, Programs: programs,
-		Claims: []*corev1.PersistentVolumeClaim{claim}, Mounts: []work.Mount{{Claim: name, Path: volume}},
+		Claims: []*corev1.PersistentVolumeClaim{claim}, Mounts: []work.Mount{mounted},
 		Account: q.Account, Tolerations: tolerations(users), Start: q.Start, Deadline: q.deadline(b.Bytes), Again: "the next attempt begins anew",
 	}
 }

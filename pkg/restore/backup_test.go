@@ -155,6 +155,8 @@ func TestBackupsThatAreNotRestoredUnasked(t *testing.T) {
 		"refuted, all the same": {func(r *restore.Request) { r.Backups[0].Verified.Proved = false; r.From = restore.FromBackup }, "test restore of backup 0af1b2c3d4e5f607 failed", ""},
 		"never tried":           {func(r *restore.Request) { r.Backups[0].Verified = nil; r.From = restore.FromBackup }, "was never restored", ""},
 		"not whole":             {func(r *restore.Request) { r.Backups[0].Unread = 2; r.From = restore.FromBackup }, "lacks the content of 2 entries", "knowngood backup restore"},
+		"of a raw device":       {func(r *restore.Request) { r.Backups[0].Device = true; r.From = restore.FromBackup }, "another kind of volume than claim data-db-0, whose mode is Filesystem", "knowngood backup restore"},
+		"of files":              {func(r *restore.Request) { r.Snapshots[0].VolumeMode, r.From = "Block", restore.FromBackup }, "whose mode is Block", "knowngood backup restore"},
 		"a used name":           {func(r *restore.Request) { r.From, r.NewClaim = restore.FromBackup, claim }, "there is a claim data-db-0 already", "--new-claim"},
 		"a waited name":         {func(r *restore.Request) { r.From, r.NewClaim = restore.FromBackup, "awaited" }, "pod waits mounts claim awaited", "scale down"},
 	} {

@@ -87,10 +87,7 @@ func cloned(claim corev1.PersistentVolumeClaim, from release.RestoredClaim, rest
 	made := claim.DeepCopy()
 	group := "snapshot.storage.k8s.io"
 	made.Spec.DataSource = &corev1.TypedLocalObjectReference{APIGroup: &group, Kind: "VolumeSnapshot", Name: from.Snapshot}
-	if least := resource.NewQuantity(from.Bytes, resource.BinarySI); least.Cmp(*made.Spec.Resources.Requests.Storage()) > 0 {
-		made.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: *least}
-	}
-	return tagged(made, restore, from.SnapshotUID)
+	return tagged(roomy(made, from.Bytes), restore, from.SnapshotUID)
 }
 
 // bound returns the claim so that it gets a volume that is there.

@@ -50,6 +50,9 @@ func (p *Plan) planNewClaim(ctx context.Context, s release.Snapshot) error {
 	var made *corev1.PersistentVolumeClaim
 	if b != nil {
 		made = tagged(&claim, p.Name, id)
+		if b.Device { // its storage may have given more than was asked for
+			made = roomy(made, b.Bytes)
+		}
 	} else {
 		made = cloned(claim, from, p.Name)
 	}
@@ -102,9 +105,16 @@ func (p *Plan) actFill(ctx context.Context, claim *corev1.PersistentVolumeClaim,
 	p.fills = b.ID
 	name, restore := claim.Name, claim.Annotations[release.AnnotationRestore]
 	p.add(func(ctx context.Context) error { return p.fill(ctx, name, restore, b, into) },
-		"bring backup %s (%d files, %s) into claim %s, and compare all of it", b.ID, b.Files, megabytes(b.Bytes), name)
+		"bring backup %s (%s, %s) into claim %s, and compare all of it", b.ID, holds(b), megabytes(b.Bytes), name)
 	p.add(func(ctx context.Context) error { return p.await(ctx, into) }, "wait until claim %s has its volume", name)
 	return nil
+}
+
+func holds(b release.Backup) string {
+	if b.Device {
+		return "a raw device"
+	}
+	return fmt.Sprintf("%d files", b.Files)
 }
 
 func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }

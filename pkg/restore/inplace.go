@@ -110,6 +110,9 @@ func (p *Plan) begin(ctx context.Context, w *swap, s release.Snapshot) error {
 		return fault.Hint(fault.Usagef("claim %s belongs to %s %s, which makes and deletes it", s.Claim, owner.Kind, owner.Name),
 			"restore to a new claim: leave --in-place out")
 	}
+	if err := sameMode(claim, s); err != nil {
+		return err
+	}
 	volume, err := p.volume(ctx, claim.Spec.VolumeName)
 	if err != nil {
 		return err

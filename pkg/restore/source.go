@@ -24,6 +24,9 @@ const volumeSnapshots = "snapshot.storage.k8s.io/volumesnapshots"
 // it, and the backup where it is one. What is not the person's choice and not as it should be is
 // noted.
 func (p *Plan) origin(ctx context.Context, s release.Snapshot) (release.RestoredClaim, *release.Backup, error) {
+	if err := modeKnown(s); err != nil {
+		return release.RestoredClaim{}, nil, err
+	}
 	b := p.backup(s.Claim)
 	if p.request.From == FromBackup {
 		if b == nil {
@@ -59,6 +62,9 @@ func (p *Plan) backup(claim string) *release.Backup {
 // fromBackup returns the part of a record that tells of a claim which a backup is brought into.
 func (p *Plan) fromBackup(s release.Snapshot, b *release.Backup) (release.RestoredClaim, error) {
 	from := release.RestoredClaim{Namespace: p.cluster.Namespace, Of: s.Claim, Backup: b.ID, Cut: s.Cut, Consistency: s.Consistency, Bytes: b.Bytes}
+	if err := ofMode(b, s); err != nil {
+		return from, err
+	}
 	switch {
 	case b.Unread > 0:
 		return from, fault.Hint(fault.Usagef("backup %s of claim %s lacks the content of %d entries", b.ID, s.Claim, b.Unread),

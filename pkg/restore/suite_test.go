@@ -207,11 +207,13 @@ func aSnapshotThatIsGone(t *testing.T, w *world) {
 		"another one":     {func(s *release.Snapshot) { s.UID = "other" }, "it is another one"},
 		"no class":        {func(s *release.Snapshot) { s.StorageClass = "" }, "has no storage class"},
 		"absent class":    {func(s *release.Snapshot) { s.StorageClass = "absent" }, "there is no StorageClass absent"},
+		"no known mode":   {func(s *release.Snapshot) { s.VolumeMode = "Object" }, `volume mode "Object", which is not known`},
+		"another mode":    {func(s *release.Snapshot) { s.VolumeMode = "Block" }, "has volume mode Filesystem, and its snapshot is of one with Block"},
 		"another driver":  {func(s *release.Snapshot) { s.Driver = "other.example" }, "and the snapshot of driver other.example"},
 		"another's claim": {func(s *release.Snapshot) { s.Claim = "nobody" }, "there is no claim nobody"},
 	} {
 		way := release.RestoreNew
-		if name == "another's claim" {
+		if name == "another's claim" || name == "another mode" {
 			way = release.RestoreInPlace
 		}
 		_, err := restore.Make(t.Context(), w.Cluster, w.request(way, func(r *restore.Request) { test.change(&r.Snapshots[0]) }))

@@ -107,5 +107,12 @@ func Restorer() Identity {
 	return keeper
 }
 
+// Opener returns the identity that reads and writes raw block devices: root, whose their nodes are,
+// without any capability.
+func Opener() Identity {
+	root := int64(0)
+	return Identity{User: &root, Group: &root}
+}
+
 // User returns the identity of a user without any privilege.
 func User(user, group int64) Identity { return Identity{User: &user, Group: &group} }

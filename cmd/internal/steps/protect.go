@@ -33,12 +33,12 @@ type protecting struct {
 func (p *protecting) declare(set *step.Set) {
 	p.carrying.declare(set)
 	set.Text(&p.user, "backup-user", "",
-		"Number of the user that owns the data, as UID or UID:GID, where the Job must not be root; empty reads every file as root with DAC_OVERRIDE alone, from a read-only mount.")
+		"Number of the user that owns the data, as UID or UID:GID, where the Job must not be root; empty reads every file as root with DAC_OVERRIDE alone, from a read-only mount, and a raw device as root without it.")
 	set.Text(&p.class, "backup-class", "", "StorageClass of the temporary claims that are made of snapshots; empty uses that of each claim.")
 	p.locking.declare(set)
 	set.Text(&p.checkImage, "verify-image", "", "Image in which verify-command runs, e.g. that of the application's database; empty runs no check beyond the comparison.")
 	set.Text(&p.checkLine, "verify-command", "",
-		"The application's own check of a test restore: a line for the shell of verify-image, best kept in .knowngood.yaml. KNOWNGOOD_RESTORED names the folder, KNOWNGOOD_CLAIM the claim; any status but 0 means that the data is not good.")
+		"The application's own check of a test restore: a line for the shell of verify-image, best kept in .knowngood.yaml. KNOWNGOOD_RESTORED names the folder, or the raw device, KNOWNGOOD_CLAIM the claim; any status but 0 means that the data is not good.")
 	set.Text(&p.checkUser, "verify-user", "", "Number of the user as whom verify-command runs, as UID or UID:GID; empty is the image's own.")
 	set.Output("backups", "Ids of the backups in the repository, separated by commas.")
 

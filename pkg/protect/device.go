@@ -43,5 +43,5 @@ func (q Request) rawHint(s release.Snapshot, err error) error {
 	if err == nil || !raw(s) || q.As.User == nil || *q.As.User == 0 {
 		return err
 	}
-	return fault.Hint(err, "where it may not open the raw device of claim %s: leave --backup-user out, which reads it as root without any capability, or have the container runtime give devices to a pod's user (device_ownership_from_security_context)", s.Claim)
+	return fault.Hint(err, "where it may not open the device of a raw block volume: leave --backup-user out, which reads it as root without any capability, or have the container runtime give devices to a pod's user (device_ownership_from_security_context)")
 }

@@ -80,17 +80,17 @@ func (c *Cluster) Database(t *testing.T, class string) *Database {
 }
 
 // forget lets the storage delete the volumes that are kept for claims of the namespace.
-func (d *Database) forget(ctx context.Context, t *testing.T) {
+func (c *Cluster) forget(ctx context.Context, t *testing.T) {
 	t.Helper()
-	list, err := d.Core.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{LabelSelector: release.LabelKept})
+	list, err := c.Core.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{LabelSelector: release.LabelKept})
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	for i := range list.Items {
-		if ref := list.Items[i].Spec.ClaimRef; ref != nil && ref.Namespace == d.Namespace {
+		if ref := list.Items[i].Spec.ClaimRef; ref != nil && ref.Namespace == c.Namespace {
 			patch := []byte(`{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`)
-			if _, err := d.Core.CoreV1().PersistentVolumes().Patch(ctx, list.Items[i].Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			if _, err := c.Core.CoreV1().PersistentVolumes().Patch(ctx, list.Items[i].Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -98,11 +98,10 @@ func (d *Database) forget(ctx context.Context, t *testing.T) {
 }
 
 // Ready waits until a pod is ready.
-// Read returns what the database of a pod holds.
-func (d *Database) Ready(t *testing.T, pod string) {
+func (c *Cluster) Ready(t *testing.T, pod string) {
 	t.Helper()
-	spec := kube.WaitSpec{What: "pod " + pod, Timeout: 2 * time.Minute, Resource: "pods", Namespace: d.Namespace, Name: pod}
-	if err := kube.Wait(t.Context(), d.Cluster.Cluster, spec, d.Core.CoreV1().Pods(d.Namespace), kube.Named(func(pod *corev1.Pod) (kube.Progress, error) {
+	spec := kube.WaitSpec{What: "pod " + pod, Timeout: 2 * time.Minute, Resource: "pods", Namespace: c.Namespace, Name: pod}
+	if err := kube.Wait(t.Context(), c.Cluster, spec, c.Core.CoreV1().Pods(c.Namespace), kube.Named(func(pod *corev1.Pod) (kube.Progress, error) {
 		if pod == nil {
 			return kube.Progress{State: "absent"}, nil
 		}

@@ -411,6 +411,8 @@ soak_backups() {
   soaked "the storage on real servers" -run 'Storage' ./pkg/backup
   one_cluster
   soaked "backups in the cluster, proved on a real database, and killed" -run '^TestBackup' ./test/journey
+  # With the images that the test before has brought.
+  soaked "a raw block volume out of the cluster, proved, and back" -run RealCluster ./pkg/protect
 }
 
 # soak_compare measures saves and restores beside those of other programs. KNOWNGOOD_COMPARE is how

@@ -5,6 +5,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +32,27 @@ type locks struct {
 	now    func() time.Time
 	// least is what a copy needs that is being made, whatever is wanted otherwise; nil is none.
 	least atomic.Pointer[bucket.Lock]
-	// spared counts objects that were not deleted because they are locked.
-	spared atomic.Int64
+
+	mu     sync.Mutex
+	spared spared
+}
+
+// spared are the objects that were not deleted because they are locked.
+type spared struct {
+	objects int64
+	// packs and bytes are those among them that maintenance counts as deleted.
+	packs, bytes int64
+	// until is when the last of their locks ends.
+	until time.Time
+}
+
+// forget returns what was spared since it was asked before.
+func (l *locks) forget() spared {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.spared
+	l.spared = spared{}
+	return all
 }
 
 // lockable tells the objects that hold backups: packs and indexes. Others are written again
@@ -78,7 +98,19 @@ func (l *locks) spare(ctx context.Context, id blob.ID) (bool, error) {
 	if err != nil || !lock.Until.After(l.now()) {
 		return false, err
 	}
-	l.spared.Add(1)
+	found, err := l.bucket.Look(ctx, string(id))
+	if err != nil {
+		return false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.spared.objects++; id[0] == 'p' || id[0] == 'q' {
+		l.spared.packs++
+		l.spared.bytes += found.Size
+	}
+	if lock.Until.After(l.spared.until) {
+		l.spared.until = lock.Until
+	}
 	return true, nil
 }
 

@@ -182,6 +182,9 @@ func allLocked(t *testing.T, r *Repository, client *s3.Client, prefix string, un
 			t.Errorf("%s: the server deletes a locked version", object.Key)
 		}
 	}
+	if spared := r.locks.forget(); spared.packs != int64(len(objects)) || spared.bytes == 0 || spared.until.Before(until) {
+		t.Errorf("%d objects are locked, and %+v were spared", len(objects), spared)
+	}
 	if err := r.packs.DeleteBlob(t.Context(), "pabsent"); err != nil {
 		t.Error(err)
 	}

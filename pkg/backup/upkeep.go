@@ -26,10 +26,11 @@ type Upkeep struct {
 	// FreedObjects and FreedBytes are gone from the bucket.
 	FreedObjects int64 `json:"freed_objects"`
 	FreedBytes   int64 `json:"freed_bytes"`
-	// LockedObjects were to be freed, and stay until their locks end; the locks of Prolonged
-	// objects last longer than before.
-	LockedObjects int64 `json:"locked_objects,omitempty"`
-	Prolonged     int64 `json:"prolonged_locks,omitempty"`
+	// LockedObjects were to be freed, and stay until their locks end, the last at LockedUntil;
+	// the locks of Prolonged objects last longer than before.
+	LockedObjects int64      `json:"locked_objects,omitempty"`
+	LockedUntil   *time.Time `json:"locked_until,omitempty"`
+	Prolonged     int64      `json:"prolonged_locks,omitempty"`
 	// UnusedBytes are no longer needed by any backup, and are freed by later prunes.
 	UnusedBytes int64 `json:"unused_bytes"`
 }
@@ -85,7 +86,11 @@ func (l located) ConfigFilename() string { return l.file }
 
 // kept reads what maintenance says of itself.
 func (r *Repository) kept(ctx context.Context, began time.Time) (Upkeep, error) {
-	did := Upkeep{Ran: true, LockedObjects: r.locks.spared.Swap(0)}
+	spared := r.locks.forget()
+	did := Upkeep{Ran: true, LockedObjects: spared.objects}
+	if spared.objects > 0 {
+		did.LockedUntil = &spared.until
+	}
 	schedule, err := maintenance.GetSchedule(ctx, r.kopia)
 	if err != nil {
 		return did, fmt.Errorf("read what maintenance did: %w", err)
@@ -101,8 +106,8 @@ func (r *Repository) kept(ctx context.Context, began time.Time) (Upkeep, error) 
 			}
 			switch stats := found.(type) {
 			case *maintenancestats.DeleteUnreferencedPacksStats:
-				did.FreedObjects += int64(stats.DeletedPackCount)
-				did.FreedBytes += stats.DeletedTotalSize
+				did.FreedObjects += max(0, int64(stats.DeletedPackCount)-spared.packs)
+				did.FreedBytes += max(0, stats.DeletedTotalSize-spared.bytes)
 			case *maintenancestats.SnapshotGCStats:
 				did.UnusedBytes = stats.UnreferencedContentSize + stats.UnreferencedRecentContentSize
 			}

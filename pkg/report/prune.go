@@ -51,7 +51,11 @@ type Orphan struct {
 }
 
 // An Upkeep is what maintenance freed, and what waits for a later one.
-type Upkeep struct{ Objects, Freed, Unused, Locked, Prolonged int64 }
+type Upkeep struct {
+	Objects, Freed, Unused, Locked, Prolonged int64
+	// LockedUntil is when the last of the locks ends; nil where nothing is locked.
+	LockedUntil *time.Time
+}
 
 // PrunePlan returns a plan of what is pruned as text for a terminal: all that goes, and all that
 // stays, with the reason of each.
@@ -144,7 +148,11 @@ func (p *page) prunedLines(told Pruning, words, done []string) {
 		p.field("! maintenance", "waits until nobody else is at work: "+Clean(oneLine(told.Postponed)))
 	case told.Upkeep != nil:
 		if n := told.Upkeep.Locked; n > 0 {
-			p.field("  locked", count(int(n), "object")+" that nobody needs stay until their locks end")
+			words := count(int(n), "object") + " that nobody needs stay until their locks end"
+			if until := told.Upkeep.LockedUntil; until != nil {
+				words += ", the last at " + moment(*until)
+			}
+			p.field("  locked", words)
 		}
 		if n := told.Upkeep.Prolonged; n > 0 {
 			p.field("  locks", count(int(n), "object")+" are locked for longer than before")

@@ -192,7 +192,7 @@ func (*Prune) tellBackups(did backup.Pruned, told *report.Pruning) {
 	}
 	if u := did.Upkeep; u.Ran {
 		told.Upkeep = &report.Upkeep{
-			Objects: u.FreedObjects - u.LockedObjects, Freed: u.FreedBytes, Unused: u.UnusedBytes, Locked: u.LockedObjects, Prolonged: u.Prolonged,
+			Objects: u.FreedObjects, Freed: u.FreedBytes, Unused: u.UnusedBytes, Locked: u.LockedObjects, LockedUntil: u.LockedUntil, Prolonged: u.Prolonged,
 		}
 	} else {
 		told.Postponed = u.Postponed

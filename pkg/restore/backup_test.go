@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,6 +71,29 @@ func inFakeWithCourier(t *testing.T, test func(t *testing.T, c *courier)) {
 		t.Helper()
 		w.begin(t, "loop")
 		test(t, &courier{world: w})
+	})
+}
+
+// nothingLost fails where a volume stays for ever that nobody uses and no journal tells of.
+func (w *world) nothingLost(t *testing.T) {
+	t.Helper()
+	time.Sleep(time.Minute) // of the fake's own clock
+	list, err := w.Core.CoreV1().PersistentVolumes().List(t.Context(), metav1.ListOptions{})
+	fatal(t, err)
+	for i := range list.Items {
+		v := &list.Items[i]
+		if v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRetain && v.Labels[release.LabelKept] == "" {
+			t.Errorf("volume %s is %s, retained, and nobody knows why", v.Name, v.Status.Phase)
+		}
+	}
+}
+
+func TestABackupThereAndBack(t *testing.T) {
+	t.Parallel()
+	inFake(t, func(t *testing.T, w *world) {
+		w.from = restore.FromBackup
+		thereAndBack(t, w)
+		w.nothingLost(t)
 	})
 }
 

@@ -10,6 +10,15 @@ import (
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
+// same tells whether what a journal says was, or is being, restored is what is asked for.
+func (p *Plan) same(s release.Snapshot, from release.RestoredClaim) bool {
+	if from.Backup == "" {
+		return p.request.From != FromBackup && s.UID == from.SnapshotUID
+	}
+	b := p.backup(s.Claim)
+	return p.request.From != FromSnapshot && b != nil && b.ID == from.Backup
+}
+
 // already tells whether every claim is the one that a restore made from these very snapshots, and
 // what was there before is kept still. A command that is repeated has nothing to do then.
 func (p *Plan) already(ctx context.Context, all []kept) (bool, error) {
@@ -21,7 +30,7 @@ func (p *Plan) already(ctx context.Context, all []kept) (bool, error) {
 			return false, err
 		}
 		at := slices.IndexFunc(all, func(k kept) bool {
-			return k.Done && k.Undo == "" && k.Way == release.RestoreInPlace && k.Claim == s.Claim && madeBy(now, k.Restore, s.UID)
+			return k.Done && k.Undo == "" && k.Way == release.RestoreInPlace && k.Claim == s.Claim && p.same(s, k.From) && madeBy(now, k.Restore, copyID(k.From))
 		})
 		if at < 0 || name != "" && name != all[at].Restore {
 			return false, nil
@@ -59,8 +68,8 @@ func (p *Plan) begun(all []kept) ([]kept, error) {
 		case k.Undo != "":
 			return nil, fault.Hint(fault.Usagef("claim %s is being put back by undo %s, which is not finished", k.Claim, k.Undo), "finish it with knowngood restore --undo")
 		case !slices.Contains(open, k.Restore):
-		case p.request.Snapshots[at].UID != k.From.SnapshotUID:
-			return nil, fault.Hint(fault.Usagef("claim %s is being restored from VolumeSnapshot %s by restore %s, which is not finished", k.Claim, k.From.Snapshot, k.Restore),
+		case !p.same(p.request.Snapshots[at], k.From):
+			return nil, fault.Hint(fault.Usagef("claim %s is being restored from %s by restore %s, which is not finished", k.Claim, copyWords(k.From), k.Restore),
 				"finish that with --in-place --claim %s --run %s, or go back from it with knowngood restore --undo --run %s", k.Claim, k.Source.Run, k.Restore)
 		case len(begun) > 0 && begun[0].Restore != k.Restore:
 			return nil, fault.Hint(fault.Usagef("claims %s and %s are being restored by two restores, %s and %s", begun[0].Claim, k.Claim, begun[0].Restore, k.Restore), "finish them one after the other")

@@ -42,7 +42,7 @@ func (p *Plan) fill(ctx context.Context, name, restore string, b release.Backup,
 	v, whole := filled(claim)
 	if !whole {
 		if v, err = p.request.Fill(ctx, claim, b); err != nil {
-			return fault.Hint(err, "claim %s holds nothing to rely on yet; the same command goes on", name)
+			return err
 		}
 		if err := p.mark(ctx, claim, v); err != nil {
 			return err

@@ -26,6 +26,9 @@ func (p *Plan) planNew(ctx context.Context) error {
 			return err
 		}
 	}
+	if p.fills != "" {
+		p.beside = len(p.acts)
+	}
 	return nil
 }
 

@@ -28,16 +28,15 @@ type swap struct {
 	made  *corev1.PersistentVolumeClaim
 	waits bool
 	into  *release.RestoredClaim
+	// filling brings a backup into a claim beside it.
+	filling []act
 }
 
 // swapped tells whether the claim is the new one already.
-func (s *swap) swapped() bool { return madeBy(s.now, s.Restore, s.From.SnapshotUID) }
+func (s *swap) swapped() bool { return madeBy(s.now, s.Restore, copyID(s.From)) }
 
 // planInPlace plans to make the claims of the snapshots anew, or what is left of that.
 func (p *Plan) planInPlace(ctx context.Context) error {
-	if p.request.From == FromBackup {
-		return fault.Hint(fault.Usagef("a backup is restored to a new claim alone"), "leave --in-place out")
-	}
 	all, err := p.keeping(ctx)
 	if err != nil {
 		return err
@@ -79,18 +78,36 @@ func (p *Plan) swap(ctx context.Context, s release.Snapshot, begun []kept) (*swa
 	} else if err := p.begin(ctx, w, s); err != nil {
 		return nil, err
 	}
-	if w.swapped() {
+	switch {
+	case w.Staged != nil && !w.fresh:
+		return w, nil
+	case w.swapped():
 		w.made = now
-	} else {
-		from, err := p.usable(ctx, s)
-		if err != nil {
+	default:
+		b, err := p.take(ctx, w, s)
+		switch {
+		case err != nil:
 			return nil, err
+		case b != nil:
+			return w, p.stage(ctx, w, *b)
 		}
-		w.From.Bytes, w.From.SnapshotUID = from.Bytes, from.SnapshotUID
 		w.made = cloned(w.Bare, w.From, w.Restore)
 	}
 	w.waits, err = p.class(ctx, w.made, s.Driver)
 	return w, err
+}
+
+// take settles which copy a claim is made from anew; of one that was begun the journal has.
+func (p *Plan) take(ctx context.Context, w *swap, s release.Snapshot) (b *release.Backup, err error) {
+	var from release.RestoredClaim
+	if w.fresh {
+		from, b, err = p.origin(ctx, s)
+	} else {
+		from, err = p.usable(ctx, s)
+	}
+	from.Claim, from.Kept = s.Claim, w.old
+	w.From = from
+	return b, err
 }
 
 // begin writes the journal of a restore that has not begun.
@@ -124,10 +141,6 @@ func (p *Plan) begin(ctx context.Context, w *swap, s release.Snapshot) error {
 	w.journal = journal{
 		Restore: p.Name, Way: release.RestoreInPlace, Began: p.cluster.Now().UTC(), Namespace: p.cluster.Namespace, Claim: s.Claim, ClaimUID: claim.UID,
 		Policy: volume.Spec.PersistentVolumeReclaimPolicy, Bare: bare(claim), Source: p.request.Lineage,
-		From: release.RestoredClaim{
-			Namespace: s.Namespace, Claim: s.Claim, Of: s.Claim, Snapshot: s.Name, SnapshotUID: s.UID, Cut: s.Cut,
-			Consistency: s.Consistency, Bytes: s.RestoreBytes, Kept: volume.Name,
-		},
 	}
 	return nil
 }
@@ -147,10 +160,11 @@ func (p *Plan) actInPlace(ctx context.Context, swaps []*swap) error {
 	p.result.Notes = append(p.result.Notes, u.notes...)
 	p.safe = "nothing is lost: what " + claimWords(names) + " held is kept on its volume"
 	for _, w := range swaps {
-		if w.fresh {
-			p.add(func(ctx context.Context) error { return p.keep(ctx, w.old, w.journal) },
-				"keep volume %s, which holds what claim %s holds now, when the claim goes", w.old, w.Claim)
-		}
+		p.acts = append(p.acts, w.filling...)
+	}
+	p.beside = len(p.acts)
+	for _, w := range swaps {
+		p.actKeep(w)
 	}
 	held, err := p.stop(u, left, []string{p.Name})
 	if err != nil {
@@ -159,8 +173,7 @@ func (p *Plan) actInPlace(ctx context.Context, swaps []*swap) error {
 	for _, w := range swaps {
 		if !w.swapped() {
 			p.add(func(ctx context.Context) error { return p.takeAway(ctx, w.Claim, w.ClaimUID, w.old) }, "delete claim %s; volume %s stays", w.Claim, w.old)
-			p.add(func(ctx context.Context) error { return p.create(ctx, w.made) },
-				"make claim %s (%s) from VolumeSnapshot %s", w.Claim, describe(w.made), w.From.Snapshot)
+			p.actMake(w)
 		}
 		if !w.waits {
 			p.add(func(ctx context.Context) error { return p.await(ctx, w.into) }, "wait until claim %s has its volume", w.Claim)
@@ -173,6 +186,9 @@ func (p *Plan) actInPlace(ctx context.Context, swaps []*swap) error {
 		} else if w.waits {
 			p.note("claim %s gets its volume and its data when the first pod that mounts it is scheduled", w.Claim)
 		}
+		if w.Staged != nil {
+			p.add(func(ctx context.Context) error { return p.returned(ctx, w) }, "let the volume of claim %s go with it again, as its class has it", w.Claim)
+		}
 		p.add(func(ctx context.Context) error {
 			p.note("what claim %s held before is kept: go back with knowngood restore --undo --run %s, or delete it with knowngood restore --confirm --run %s", w.Claim, p.Name, p.Name)
 			return p.rewrite(ctx, w.old, func(j *journal) error { j.Done = true; return nil })
@@ -181,12 +197,42 @@ func (p *Plan) actInPlace(ctx context.Context, swaps []*swap) error {
 	return nil
 }
 
+// actKeep plans to keep what a claim holds now, before anything is taken away.
+func (p *Plan) actKeep(w *swap) {
+	if w.fresh {
+		p.add(func(ctx context.Context) error {
+			if w.Staged != nil {
+				if err := p.settle(ctx, w); err != nil {
+					return err
+				}
+				w.into.Verified = w.From.Verified
+			}
+			return p.keep(ctx, w.old, w.journal)
+		}, "keep volume %s, which holds what claim %s holds now, when the claim goes", w.old, w.Claim)
+	}
+	if w.Staged != nil && !w.swapped() {
+		p.add(func(ctx context.Context) error { return p.lent(ctx, w.Staged) }, "keep the volume with backup %s when claim %s goes", w.From.Backup, w.Staged.Claim)
+	}
+}
+
+// actMake plans to make the claim anew under its name.
+func (p *Plan) actMake(w *swap) {
+	if w.Staged != nil {
+		p.add(func(ctx context.Context) error { return p.handOver(ctx, w) },
+			"make claim %s (%s) with the volume of claim %s, which goes", w.Claim, describe(&w.Bare), w.Staged.Claim)
+		return
+	}
+	p.add(func(ctx context.Context) error { return p.create(ctx, w.made) },
+		"make claim %s (%s) from VolumeSnapshot %s", w.Claim, describe(w.made), w.From.Snapshot)
+}
+
 // stop plans to scale down who uses the claims, and returns those that are to be scaled up in
 // the end. restores are the names of restores whose workloads are ours.
 func (p *Plan) stop(u *users, left bool, restores []string) ([]*workload, error) {
 	var held []*workload
+	p.own = restores
 	for _, w := range u.workloads {
-		if err := w.claimed(restores); err != nil {
+		if err := w.claimed(&w.meta, restores); err != nil {
 			return nil, err
 		}
 		had, _, noted := remembered(&w.meta)

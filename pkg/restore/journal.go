@@ -41,6 +41,9 @@ type journal struct {
 	// undo.
 	Source release.Lineage       `json:"source,omitzero"`
 	From   release.RestoredClaim `json:"from"`
+	// Staged is the volume that a backup was brought into; nil where the claim is made from a
+	// snapshot.
+	Staged *staged `json:"staged,omitempty"`
 	// Done is true once the restore had come to its end.
 	Done bool `json:"done,omitempty"`
 	// Undo is the name of the undo that is under way, "" for none.

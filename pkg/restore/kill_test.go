@@ -21,20 +21,23 @@ import (
 // then finishes, and the data that was there is on its volume all the time.
 func TestKilledAtAnyChange(t *testing.T) {
 	t.Parallel()
-	for _, way := range []release.RestoreWay{release.RestoreInPlace, release.RestoreUndo} {
-		for _, after := range []bool{false, true} {
-			changes := 0
-			for at, fired := 1, true; fired; at++ {
-				t.Run(fmt.Sprintf("%s %d after=%v", way, at, after), func(t *testing.T) {
-					inFake(t, func(t *testing.T, w *world) {
-						t.Helper()
-						fired = killedAt(t, w, way, &killer{at: at, after: after})
+	for _, from := range []restore.From{restore.FromSnapshot, restore.FromBackup} {
+		for _, way := range []release.RestoreWay{release.RestoreInPlace, release.RestoreUndo} {
+			for _, after := range []bool{false, true} {
+				changes := 0
+				for at, fired := 1, true; fired; at++ {
+					t.Run(fmt.Sprintf("%s %s %d after=%v", from, way, at, after), func(t *testing.T) {
+						inFake(t, func(t *testing.T, w *world) {
+							t.Helper()
+							w.from = from
+							fired = killedAt(t, w, way, &killer{at: at, after: after})
+						})
 					})
-				})
-				changes = at
-			}
-			if changes < 7 {
-				t.Errorf("%s has only %d changes", way, changes)
+					changes = at
+				}
+				if changes < 7 || from == restore.FromBackup && way == release.RestoreInPlace && changes < 13 {
+					t.Errorf("%s from a %s has only %d changes", way, from, changes)
+				}
 			}
 		}
 	}
@@ -87,36 +90,45 @@ func killedAt(t *testing.T, w *world, way release.RestoreWay, k *killer) bool {
 // A restore that was killed anywhere can be gone back from as well.
 func TestKilledAndGoneBack(t *testing.T) {
 	t.Parallel()
-	for _, after := range []bool{false, true} {
-		for at, fired := 1, true; fired; at++ {
-			t.Run(fmt.Sprintf("%d after=%v", at, after), func(t *testing.T) {
-				inFake(t, func(t *testing.T, w *world) {
-					t.Helper()
-					w.begin(t, "loop")
-					old := w.volumeOf(t, claim)
-					k := &killer{at: at, after: after}
-					disarm := w.fake.arm(k)
-					_, err := w.restored(t, w.request(release.RestoreInPlace))
-					disarm()
-					if fired = err != nil; !fired {
-						return
-					}
-					_, err = w.restored(t, w.request(release.RestoreUndo))
-					if untouched := w.volume(t, old).Labels[release.LabelKept] == ""; err != nil && !untouched {
-						t.Fatalf("go back: %v, hints %q", err, fault.Hints(err))
-					}
-					if now := w.read(t); now != "bad" || w.volumeOf(t, claim) != old {
-						t.Errorf("it holds %q on %s", now, w.volumeOf(t, claim))
-					}
-					if n, held := w.replicas(t); n != 1 || held {
-						t.Errorf("%d replicas, held %v", n, held)
-					}
-					if v := w.volume(t, old); v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete || v.Labels[release.LabelKept] != "" {
-						t.Errorf("volume %s has the policy %s and labels %v", old, v.Spec.PersistentVolumeReclaimPolicy, v.Labels)
-					}
-				})
-			})
+	for _, from := range []restore.From{restore.FromSnapshot, restore.FromBackup} {
+		for _, after := range []bool{false, true} {
+			goneBack(t, from, after)
 		}
+	}
+}
+
+func goneBack(t *testing.T, from restore.From, after bool) {
+	t.Helper()
+	for at, fired := 1, true; fired; at++ {
+		t.Run(fmt.Sprintf("%s %d after=%v", from, at, after), func(t *testing.T) {
+			inFake(t, func(t *testing.T, w *world) {
+				t.Helper()
+				w.from = from
+				w.begin(t, "loop")
+				old := w.volumeOf(t, claim)
+				k := &killer{at: at, after: after}
+				disarm := w.fake.arm(k)
+				_, err := w.restored(t, w.request(release.RestoreInPlace))
+				disarm()
+				if fired = err != nil; !fired {
+					return
+				}
+				_, err = w.restored(t, w.request(release.RestoreUndo))
+				if untouched := w.volume(t, old).Labels[release.LabelKept] == ""; err != nil && !untouched {
+					t.Fatalf("go back: %v, hints %q", err, fault.Hints(err))
+				}
+				if now := w.read(t); now != "bad" || w.volumeOf(t, claim) != old {
+					t.Errorf("it holds %q on %s", now, w.volumeOf(t, claim))
+				}
+				if n, held := w.replicas(t); n != 1 || held {
+					t.Errorf("%d replicas, held %v", n, held)
+				}
+				if v := w.volume(t, old); v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete || v.Labels[release.LabelKept] != "" {
+					t.Errorf("volume %s has the policy %s and labels %v", old, v.Spec.PersistentVolumeReclaimPolicy, v.Labels)
+				}
+				w.nothingLost(t)
+			})
+		})
 	}
 }
 

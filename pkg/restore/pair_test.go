@@ -4,6 +4,7 @@ package restore_test
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -231,4 +232,37 @@ func (w *world) killedPair(t *testing.T, k *killer, finish bool) bool {
 		}
 	}
 	return true
+}
+
+// Of two restores of one workload's claims at once the second says so, and neither stops the other
+// half-way.
+func TestTwoRestoresOfOneWorkload(t *testing.T) {
+	t.Parallel()
+	inFake(t, func(t *testing.T, w *world) {
+		cuts := w.beginPair(t)
+		one := func(i int, name string) restore.Request {
+			return w.request(release.RestoreInPlace, func(r *restore.Request) { r.Snapshots, r.Name = cuts[i:i+1], name })
+		}
+		w.before(t, "scale Deployment web from 1 to 0", func() {
+			disarm := w.fake.arm(&killer{at: 2, after: true}) // the other one is at its height
+			defer disarm()
+			log := w.Log
+			defer func() { w.Log = log }()
+			w.Log = slog.New(slog.DiscardHandler) // it would set this off again
+			_, _ = w.restored(t, one(1, "restore-2"))
+		}, func() {
+			_, err := w.restored(t, one(0, "restore-1"))
+			if fault.StatusOf(err) != fault.Usage {
+				t.Fatalf("beside another one: %v, want usage", err)
+			}
+			mentions(t, "error", err.Error(), "Deployment web was scaled down by restore restore-2, which is not finished")
+		})
+		for i, name := range []string{"restore-1", "restore-2"} {
+			_, err := w.restored(t, one(1-i, name))
+			fatal(t, err)
+		}
+		if now := w.readPair(t); now != "good" {
+			t.Errorf("they hold %q", now)
+		}
+	})
 }

@@ -36,6 +36,9 @@ func Pending(ctx context.Context, cluster *kube.Cluster, w Wish) (c Choice, ok b
 			Namespace: k.Namespace, Claim: k.Claim, Name: k.From.Snapshot, UID: k.From.SnapshotUID, Ready: true,
 			Consistency: k.From.Consistency, Cut: k.From.Cut, RestoreBytes: k.From.Bytes,
 		})
+		if k.From.Backup != "" {
+			c.Backups = append(c.Backups, release.Backup{ID: k.From.Backup, Volume: k.Claim, Bytes: k.From.Bytes})
+		}
 	}
 	if len(names) != max(1, len(w.Claims)) {
 		return Choice{}, false, nil

@@ -68,6 +68,10 @@ type Plan struct {
 	commit  release.Commit
 	// fills is the id of a backup that is to be brought into a claim, "" for none.
 	fills string
+	// own are the names of restores whose workloads are this plan's to scale.
+	own []string
+	// beside is how many acts at the beginning touch nothing that is in use.
+	beside int
 	// safe says where the data is while the plan is under way; "" where nothing can be lost.
 	safe string
 }
@@ -133,7 +137,10 @@ func (p *Plan) Do(ctx context.Context) (release.Restoration, error) {
 	for i, a := range p.acts {
 		p.cluster.Log.Info("restore", "step", i+1, "of", len(p.acts), "what", a.text)
 		if err := a.do(ctx); err != nil {
-			if p.safe != "" {
+			switch {
+			case i < p.beside:
+				err = fault.Hint(err, "nothing in use was touched; the same command goes on from here")
+			case p.safe != "":
 				err = fault.Hint(err, "%s; the same command goes on from here, and knowngood restore --undo goes back", p.safe)
 			}
 			return p.result, err

@@ -54,9 +54,9 @@ func remembered(meta *metav1.ObjectMeta) (replicas int, by string, ok bool) {
 	return n, meta.Annotations[release.AnnotationRestore], err == nil && n >= 0
 }
 
-// claimed checks that no other restore holds the workload down.
-func (w *workload) claimed(restores []string) error {
-	if _, by, ok := remembered(&w.meta); ok && !slices.Contains(restores, by) {
+// claimed checks that no other restore holds the workload down, by what stands on it now.
+func (w *workload) claimed(meta *metav1.ObjectMeta, restores []string) error {
+	if _, by, ok := remembered(meta); ok && !slices.Contains(restores, by) {
 		return fault.Hint(fault.Usagef("%s was scaled down by restore %s, which is not finished", w, kube.OneLine(by)),
 			"finish that restore by its own command, or go back from it with knowngood restore --undo --run %s", word(by))
 	}
@@ -131,6 +131,9 @@ func (p *Plan) scale(ctx context.Context, w *workload, want func(meta *metav1.Ob
 func (p *Plan) down(ctx context.Context, w *workload) error {
 	return p.scale(ctx, w, func(meta *metav1.ObjectMeta, replicas int) (map[string]any, int, error) {
 		had, by, noted := remembered(meta)
+		if err := w.claimed(meta, p.own); err != nil {
+			return nil, 0, err
+		}
 		switch {
 		case noted && replicas == 0, !noted && replicas == 0:
 			return nil, 0, nil
@@ -147,6 +150,9 @@ func (p *Plan) up(ctx context.Context, w *workload) error {
 		had, _, noted := remembered(meta)
 		if !noted {
 			return nil, 0, nil
+		}
+		if err := w.claimed(meta, p.own); err != nil {
+			return nil, 0, err
 		}
 		return map[string]any{release.AnnotationReplicas: nil, release.AnnotationRestore: nil}, had, nil
 	})

@@ -202,19 +202,31 @@ func (p *Plan) setAside(ctx context.Context, u *undoing) (string, error) {
 	if err != nil || now == nil || now.UID != u.now.UID || now.Spec.VolumeName == "" || now.Spec.VolumeName == u.volume {
 		return u.now.Spec.VolumeName, err
 	}
+	if now.Status.Phase != corev1.ClaimBound { // it was made a moment ago, with its volume's name
+		if err := p.await(ctx, &release.RestoredClaim{Claim: u.Claim}); err != nil {
+			return "", err
+		}
+	}
 	volume, err := p.volume(ctx, now.Spec.VolumeName)
 	if err != nil {
 		return "", err
 	}
 	u.away, u.into.Kept = volume.Name, volume.Name
+	policy := volume.Spec.PersistentVolumeReclaimPolicy
+	if u.Staged != nil && u.Staged.Volume == volume.Name {
+		policy = u.Staged.Policy
+	}
 	return volume.Name, p.keep(ctx, volume.Name, journal{
 		Restore: p.Name, Way: release.RestoreUndo, Began: p.cluster.Now().UTC(), Namespace: u.Namespace, Claim: u.Claim, ClaimUID: now.UID,
-		Policy: volume.Spec.PersistentVolumeReclaimPolicy, Bare: bare(now), Source: release.Lineage{Commit: u.Source.Commit}, Done: true,
+		Policy: policy, Bare: bare(now), Source: release.Lineage{Commit: u.Source.Commit}, Done: true,
 	})
 }
 
 // actBack binds one kept volume to its claim again.
 func (p *Plan) actBack(u *undoing) {
+	if s := u.Staged; s != nil && u.away != s.Volume && !u.Done {
+		p.add(func(ctx context.Context) error { return p.dropped(ctx, s, u.kept) }, "delete claim %s and its volume, into which backup %s was brought", s.Claim, u.From.Backup)
+	}
 	if u.untouched() {
 		return
 	}

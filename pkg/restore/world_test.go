@@ -44,6 +44,8 @@ type world struct {
 	plain bool
 	// cut is the snapshot of the database.
 	cut release.Snapshot
+	// from is the kind of copy that requests ask for; of backups a courier brings them.
+	from restore.From
 }
 
 func fatal(t *testing.T, err error) {
@@ -150,6 +152,9 @@ func (w *world) request(way release.RestoreWay, change ...func(*restore.Request)
 	}
 	if way == release.RestoreUndo || way == release.RestoreConfirm {
 		request.Lineage, request.Snapshots, request.Name = release.Lineage{}, nil, "undo-1"
+	}
+	if w.from == restore.FromBackup && len(request.Snapshots) > 0 {
+		(&courier{world: w}).fromBackup(func(r *restore.Request) { r.From = restore.FromBackup })(&request)
 	}
 	for _, c := range change {
 		c(&request)

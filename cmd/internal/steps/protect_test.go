@@ -223,7 +223,7 @@ func TestBackupsAreRefusedBeforeAnythingIsTouched(t *testing.T) {
 		"no Secret with the key":                           {func(p *protecting) { p.keySecret = "" }, "Delete", "--repository-password-secret"},
 		"reads Secrets of it alone":                        {func(p *protecting) { p.keySecret = "vault/key" }, "Delete", "keep a copy"},
 		"there is no Secret other in namespace shop":       {func(p *protecting) { p.keySecret = "other" }, "Delete", "knowngood key init"},
-		"this build of knowngood (test) has no published":   {func(p *protecting) { p.image = "" }, "Delete", "--backup-image"},
+		"this build of knowngood (test) has no published":  {func(p *protecting) { p.image = "" }, "Delete", "--backup-image"},
 		"there is no Secret bucket in namespace shop":      {func(p *protecting) { p.bucketSecret = "bucket" }, "Delete", "AWS_ACCESS_KEY_ID"},
 		"http://s3.example would be spoken to without TLS": {func(p *protecting) { p.repository = "s3://backups/shop?endpoint=http://s3.example" }, "Delete", "--allow-http"},
 		"s3://backups/shop?redacted":                       {func(p *protecting) { p.repository = "s3://backups/shop?kmskeyid=s3cret" }, "Delete", "KNOWNGOOD_REPOSITORY"},

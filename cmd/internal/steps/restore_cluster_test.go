@@ -31,6 +31,8 @@ const theClaim = "data-db-0"
 type restoring struct {
 	*realcluster.Database
 	catalog string
+	// repository and image are of a release that has left a backup, too.
+	repository, image string
 }
 
 func newRestoring(t *testing.T) *restoring {
@@ -54,7 +56,7 @@ func newRestoring(t *testing.T) *restoring {
 
 // step is the restore of the database, in place.
 func (r *restoring) step(connected *kube.Cluster) *Restore {
-	s := &Restore{place: place{app: "shop", catalog: r.catalog}, environment: "production", inPlace: true, again: true}
+	s := &Restore{place: place{app: "shop", catalog: r.catalog}, environment: "production", inPlace: true, again: true, carrying: r.carrying()}
 	s.cluster.connected, s.cluster.timeout = connected, 2*time.Minute
 	return s
 }
@@ -89,15 +91,15 @@ func TestRestoreThatIsKilled(t *testing.T) {
 	if given == "" {
 		t.Skipf("is run by other tests, which set %s", restoreSwitch)
 	}
-	namespace, records, _ := strings.Cut(given, "=")
+	words := strings.Split(given, " ")
 	c, err := kube.Connect(kube.Config{
-		Kubeconfig: os.Getenv(realcluster.Switch), Namespace: namespace, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now,
+		Kubeconfig: os.Getenv(realcluster.Switch), Namespace: words[0], Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	run, _ := newRun(t)
-	if err := (&restoring{catalog: records}).step(c).Run(t.Context(), run); err != nil {
+	if err := (&restoring{catalog: words[1], repository: words[2], image: words[3]}).step(c).Run(t.Context(), run); err != nil {
 		t.Fatalf("%v\nhints: %q", err, fault.Hints(err))
 	}
 	fmt.Println("RESTORED")
@@ -113,7 +115,7 @@ func (r *restoring) attempt(t *testing.T, after time.Duration) (ended bool) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	attempt := exec.CommandContext(ctx, program, "-test.run", "^TestRestoreThatIsKilled$", "-test.v")
-	attempt.Env = append(os.Environ(), restoreSwitch+"="+r.Namespace+"="+r.catalog)
+	attempt.Env = append(os.Environ(), restoreSwitch+"="+r.words())
 	if after > 0 {
 		defer time.AfterFunc(after, cancel).Stop() // the context kills with SIGKILL
 	}

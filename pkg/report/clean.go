@@ -139,6 +139,9 @@ func columns(text string) int {
 }
 
 func runeColumns(r rune) int {
+	if r < utf8.RuneSelf {
+		return 1
+	}
 	if unicode.Is(unicode.M, r) {
 		return 0
 	}

@@ -70,8 +70,7 @@ func wrap(text string, limit int) []string {
 		if line != "" {
 			lines = append(lines, line)
 		}
-		for columns(word) > limit {
-			at := breakAt(word, limit)
+		for at := breakAt(word, limit); at < len(word); at = breakAt(word, limit) {
 			lines = append(lines, word[:at])
 			word = word[at:]
 		}
@@ -80,6 +79,7 @@ func wrap(text string, limit int) []string {
 	return append(lines, line)
 }
 
+// breakAt returns how much of a word fits.
 func breakAt(word string, limit int) int {
 	used := 0
 	for i, r := range word {

@@ -40,6 +40,7 @@ func open(r io.Reader, limits Limits) (*text, error) {
 	if len(head) == 0 {
 		return nil, ErrEmpty
 	}
+	t.short = buffered.Buffered() < peekBuffer
 	return t, t.sniff(buffered, head)
 }
 
@@ -89,7 +90,9 @@ func truncated(err error) error {
 type text struct {
 	from   io.Reader
 	limits Limits
-	given  int64
+	// short tells that the first read brought less than it could: a pipe's beginning, or all there is.
+	short bool
+	given int64
 	// used tells how far the decoder has got; what is given beyond it is one value in the making.
 	used func() int64
 	most int64 // how much of a value may be in the making

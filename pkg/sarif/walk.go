@@ -29,16 +29,21 @@ type walker struct {
 
 func newWalker(t *text, limits Limits) *walker {
 	w := &walker{in: t, limits: limits, seen: map[string]string{}}
-	w.dec = roomyDecoder()
+	size := decoderBuffer
+	if t.short {
+		size = 2 * peekBuffer
+	}
+	w.dec = roomyDecoder(size)
 	w.dec.Reset(t)
 	t.used = w.dec.InputOffset
 	return w
 }
 
 // roomyDecoder returns a decoder whose buffer is large from the start. Left alone it stays at
-// 4 KiB as long as no value is larger, and moves what is left of it for every 4 KiB read.
-func roomyDecoder() *jsontext.Decoder {
-	white := bytes.Repeat([]byte{' '}, decoderBuffer*3/4)
+// 4 KiB as long as no value is larger, and moves what is left of it for every 4 KiB read; and
+// one that grows within a value loses names of the pointer that an error tells.
+func roomyDecoder(size int) *jsontext.Decoder {
+	white := bytes.Repeat([]byte{' '}, size*3/4)
 	decoder := jsontext.NewDecoder(bytes.NewReader(white))
 	// There is no value: the buffer has grown while it was looked for.
 	_, _ = decoder.ReadToken()

@@ -65,6 +65,7 @@ func (t *tally) tell(ctx context.Context, o Options, verb string, estimate func(
 	return func() { close(done) }
 }
 
+// attributes are in the order of what a person asks first: a narrow terminal cuts the last ones.
 func (t *tally) attributes(spent time.Duration) []any {
 	entries, bytes := t.entries.Load(), t.bytes.Load()
 	done, of := t.work()
@@ -72,18 +73,25 @@ func (t *tally) attributes(spent time.Duration) []any {
 	if of > 0 {
 		attributes = append(attributes, "percent", int64(100*float64(done)/float64(of)))
 	}
-	attributes = append(attributes, "entries", entries, "read", mega(bytes), "rate", mega(int64(float64(bytes)/max(spent.Seconds(), 0.001)))+"/s")
-	if n := t.uploaded.Load(); n > 0 {
-		attributes = append(attributes, "uploaded", mega(n))
-	}
 	if of > done && done > 0 {
 		left := time.Duration(float64(spent) * float64(of-done) / float64(done))
 		attributes = append(attributes, "left", left.Round(time.Second))
 	}
+	rate := int64(float64(bytes) / max(spent.Seconds(), 0.001))
+	attributes = append(attributes, "read", mega(bytes), "rate", mega(rate)+"/s", "entries", entries)
+	if n := t.uploaded.Load(); n > 0 {
+		attributes = append(attributes, "uploaded", mega(n))
+	}
 	return attributes
 }
 
-func mega(bytes int64) string { return fmt.Sprintf("%.1fMB", float64(bytes)/1e6) }
+// mega tells of small amounts the tenths, which of large ones nobody reads.
+func mega(bytes int64) string {
+	if bytes >= 100e6 {
+		return fmt.Sprintf("%.0fMB", float64(bytes)/1e6)
+	}
+	return fmt.Sprintf("%.1fMB", float64(bytes)/1e6)
+}
 
 // estimate counts the entries of a folder and their bytes. What it cannot read the save will tell.
 func (t *tally) estimate(ctx context.Context, folder string) {

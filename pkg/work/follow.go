@@ -162,16 +162,18 @@ func (s said) attributes(about string) []any {
 	if s.Percent != nil {
 		attributes = append(attributes, "percent", min(max(*s.Percent, 0), 100))
 	}
+	attributes = append(attributes, measured("left", s.Left)...)
+	attributes = append(attributes, measured("read", s.Read)...)
+	attributes = append(attributes, measured("rate", s.Rate)...)
 	if s.Entries != nil {
 		attributes = append(attributes, "entries", *s.Entries)
 	}
-	for _, one := range []struct {
-		name  string
-		value measure
-	}{{"read", s.Read}, {"rate", s.Rate}, {"uploaded", s.Uploaded}, {"left", s.Left}} {
-		if measureForm.MatchString(string(one.value)) {
-			attributes = append(attributes, one.name, string(one.value))
-		}
+	return append(attributes, measured("uploaded", s.Uploaded)...)
+}
+
+func measured(name string, value measure) []any {
+	if !measureForm.MatchString(string(value)) {
+		return nil
 	}
-	return attributes
+	return []any{name, string(value)}
 }

@@ -75,7 +75,7 @@ func FuzzParse(f *testing.F) {
 func TestProgressIsToldAndNothingElseIsBelieved(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		`{"level":"INFO","msg":"saving","percent":12,"entries":3,"read":"1.0MB","rate":"2.0MB/s","left":"3s","evil":"x"}`: "level=INFO msg=saving volume=db percent=12 entries=3 read=1.0MB rate=2.0MB/s left=3s\n",
+		`{"level":"INFO","msg":"saving","percent":12,"entries":3,"read":"1.0MB","rate":"2.0MB/s","left":"3s","evil":"x"}`: "level=INFO msg=saving volume=db percent=12 left=3s read=1.0MB rate=2.0MB/s entries=3\n",
 		`{"level":"INFO","msg":"saving","percent":990,"read":"a\nb","rate":"=x"}`:                                         "level=INFO msg=saving volume=db percent=100\n",
 		`{"level":"WARN","msg":"clock\u001b[2J\nfake line"}`:                                                              `level=WARN msg="the Job says" about=db text="clock [2J fake line"` + "\n",
 		`{"level":"INFO","msg":"cluster"}`:                                                                                "",

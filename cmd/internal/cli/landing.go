@@ -30,7 +30,7 @@ func (p Program) landing(ctx context.Context, in invocation) pullrequest.PullReq
 	in.landed.asked = true
 	facts := func(input step.Input) (string, bool, error) { return in.face.Fact(ctx, input) }
 	known := func(name string) (string, error) {
-		return early(in.set, name, []step.Source{environmentSource(in.env), facts})
+		return early(in.set, name, []step.Source{in.given, facts})
 	}
 	if token, err := known("token"); err != nil || token == "" {
 		return pullrequest.PullRequest{}

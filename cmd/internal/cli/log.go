@@ -110,7 +110,7 @@ func (s *screen) due(now time.Time) bool {
 
 // bar draws how much is done.
 func bar(percent int64) string {
-	const width = 20
+	const width = 10
 	done := int(min(max(percent, 0), 100)) * width / 100
 	return "[" + strings.Repeat("#", done) + strings.Repeat("-", width-done) + "]"
 }

@@ -28,7 +28,7 @@ func TestWorkIsABarOnATerminalAndALineNowAndThenInALog(t *testing.T) {
 		if !terminal && strings.Count(out.String(), "\n") != 2 {
 			t.Errorf("a log is not lines: %q", out.String())
 		}
-		if last := "[####################] entries=25"; terminal && !strings.HasSuffix(out.String(), last) {
+		if last := "[##########] entries=25"; terminal && !strings.HasSuffix(out.String(), last) {
 			t.Errorf("the bar ends as %q, want %q", out.String()[max(0, out.Len()-60):], last)
 		}
 	}

@@ -3,8 +3,6 @@
 package cli
 
 import (
-	"os"
-
 	"github.com/spf13/pflag"
 
 	"github.com/knowngood/knowngood/pkg/fault"
@@ -55,6 +53,7 @@ func addFlags(flags *pflag.FlagSet, set *step.Set) {
 // environmentSource reads KNOWNGOOD_<NAME>, for secrets also the file that
 // KNOWNGOOD_<NAME>_FILE names, then the fallback variable of the face.
 func environmentSource(env map[string]string) step.Source {
+	files := secretFiles{}
 	return func(in step.Input) (string, bool, error) {
 		if in.Kind == step.Command {
 			return "", false, nil
@@ -69,22 +68,11 @@ func environmentSource(env map[string]string) step.Source {
 		case value != "":
 			return value, true, nil
 		case path != "":
-			return readSecret(in, path)
+			return files.read(in, path, secretPatience)
 		}
 		if in.Fallback != "" && env[in.Fallback] != "" {
 			return env[in.Fallback], true, nil
 		}
 		return "", false, nil
 	}
-}
-
-func readSecret(in step.Input, path string) (string, bool, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", false, fault.Usagef("%s_FILE: %w", in.Env(), err)
-	}
-	if len(data) == 0 {
-		return "", false, fault.Usagef("%s_FILE: %s is empty", in.Env(), path)
-	}
-	return string(data), true, nil
 }

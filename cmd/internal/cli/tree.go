@@ -33,7 +33,7 @@ func (p Program) add(root *cobra.Command, one steps.Step, face face, env map[str
 		Args:    wordsAllowed(set),
 		Hidden:  len(set.Faces) == 0, // for Jobs of our own
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.run(cmd, args, invocation{one, set, face, env, &landing{}})
+			return p.run(cmd, args, invocation{one, set, face, environmentSource(env), &landing{}})
 		},
 	}
 	addFlags(cmd.Flags(), set)
@@ -119,7 +119,7 @@ type invocation struct {
 	step   steps.Step
 	set    *step.Set
 	face   face
-	env    map[string]string
+	given  step.Source // of the environment
 	landed *landing
 }
 
@@ -192,18 +192,17 @@ func (p Program) complete(cmd *cobra.Command, args []string, in invocation) (ste
 		return steps.Config{}, err
 	}
 	ctx := cmd.Context()
-	fromEnvironment := environmentSource(in.env)
 	for _, input := range in.set.Inputs {
 		if input.Kind == step.Secret {
 			p.mask(in, input)
 		}
 	}
 	facts := func(input step.Input) (string, bool, error) { return p.fact(ctx, in, input) }
-	config, err := p.configuration(ctx, in, fromEnvironment, facts)
+	config, err := p.configuration(ctx, in, in.given, facts)
 	if err != nil {
 		return config, err
 	}
-	return config, in.set.Complete(fromEnvironment, facts, configSource(config))
+	return config, in.set.Complete(in.given, facts, configSource(config))
 }
 
 // fact asks the face. A tree is only told when it is the tree of the commit that was given.
@@ -237,7 +236,7 @@ func (p Program) fact(ctx context.Context, in invocation, input step.Input) (str
 }
 
 func (p Program) mask(in invocation, input step.Input) {
-	if value, ok, err := environmentSource(in.env)(input); ok && err == nil {
+	if value, ok, err := in.given(input); ok && err == nil {
 		in.face.Mask(strings.TrimRight(value, "\r\n"))
 	}
 }

@@ -56,6 +56,16 @@ func TestMain(m *testing.M) {
 		check(errors.Join(syscall.Setgid(65534), syscall.Setuid(65534)))
 		_, err := r.Restore(ctx, backup.Target{ID: os.Args[3], Folder: os.Args[2], Overwrite: true})
 		fmt.Println(err)
+	case "save a device":
+		q := device(os.Args[2])
+		q.Checkpoint = 20 * time.Millisecond
+		made, err := r.Save(ctx, q)
+		check(err)
+		fmt.Println(made.ID)
+	case "restore to a device":
+		_, err := r.Restore(ctx, backup.Target{ID: os.Args[3], Device: os.Args[2]})
+		check(err)
+		fmt.Println("restored")
 	case "restore to a device that fails":
 		check(unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 10 << 20, Max: 10 << 20}))
 		_, err := r.Restore(ctx, backup.Target{ID: os.Args[3], Device: os.Args[2]})

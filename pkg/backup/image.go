@@ -92,7 +92,7 @@ func firstData(ctx context.Context, device io.ReaderAt, at, end int64, t *tally)
 			return at + int64(len(part)-len(bytes.TrimLeft(part, "\x00"))), nil
 		}
 		at += int64(len(part))
-		t.passed.Add(int64(len(part)))
+		t.bytes.Add(int64(len(part)))
 	}
 	return end, nil
 }

@@ -143,8 +143,8 @@ func (r *running) say(line []byte) {
 		s = said{Message: string(line)}
 	}
 	switch s.Message {
-	case "saving", "restoring", "comparing":
-		r.cluster.Log.Info(s.Message, s.attributes(r.job.About)...) //nolint:sloglint // one of three constant words
+	case "saving", "restoring", "comparing", "looking for data":
+		r.cluster.Log.Info(s.Message, s.attributes(r.job.About)...) //nolint:sloglint // one of a few constant words
 		return
 	}
 	text := kube.OneLine(s.Message)

@@ -20,7 +20,7 @@ func waits(message string) bool { return message == "waiting" || works(message) 
 
 // works tells those that are told each second: in a log one in ten is enough.
 func works(message string) bool {
-	return message == "saving" || message == "restoring" || message == "comparing"
+	return message == "saving" || message == "restoring" || message == "comparing" || message == "looking for data"
 }
 
 // pulse is how often a log tells how work goes on.

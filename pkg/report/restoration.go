@@ -200,6 +200,9 @@ func restoredClaimWords(c release.RestoredClaim) string {
 	if c.Backup != "" {
 		words = append(words, "from backup "+Clean(c.Backup))
 	}
+	if v := c.Verified; v != nil {
+		words = append(words, fmt.Sprintf("%s compared with it in %.1f s", fileWords(v.Files, v.Bytes), v.Seconds))
+	}
 	if c.Volume != "" && !c.Removed {
 		words = append(words, "on volume "+Clean(c.Volume))
 	}

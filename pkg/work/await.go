@@ -202,7 +202,7 @@ func (r *running) expired(failed *batchv1.JobCondition) error {
 	if failed.Reason == batchv1.JobReasonDeadlineExceeded {
 		return fault.Hint(err, "it had %s; give a longer --backup-timeout%s", r.job.Deadline, r.again())
 	}
-	return err
+	return fault.Hint(err, "its pod was deleted, or its node was lost: repeat the command%s", r.again())
 }
 
 // claimNames are the claims that the pod mounts.

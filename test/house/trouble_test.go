@@ -31,7 +31,7 @@ func TestEachTroubleIsTried(t *testing.T) {
 		{"forbidden by RBAC, seen by a person", "cmd/knowngood/trouble_test.go", `{"forbidden", `},
 		{"namespace without claims", "cmd/knowngood/trouble_test.go", `{"no claims", `},
 		{"no VolumeSnapshotClass", "cmd/knowngood/trouble_test.go", `{"no such class", `},
-		{"no default VolumeSnapshotClass, or two", "pkg/snapshot/suite_test.go", "has 2 default VolumeSnapshotClasses"},
+		{"no default VolumeSnapshotClass, or two", "pkg/snapshot/suite_classes_test.go", "has 2 default VolumeSnapshotClasses"},
 		{"snapshot-controller absent", "pkg/snapshot/real_controller_test.go", "func TestNoSnapshotControllerOnRealCluster"},
 		{"snapshot API absent", "pkg/snapshot/storage_test.go", "func TestNoSnapshotAPI"},
 		{"driver error", "cmd/knowngood/trouble_test.go", `{"storage that fails", `},

@@ -17,6 +17,9 @@ import (
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
+// ErrNoCheck is the error of a check that could not be begun, and so did not judge.
+var ErrNoCheck = errors.New("the check could not be begun")
+
 // A Proof says what is verified, and where there is room for it.
 type Proof struct {
 	ID string
@@ -29,14 +32,19 @@ type Proof struct {
 	CheckName string
 }
 
+// ErrUntried is the error of a verification that found nothing out about the backup, be it good or
+// bad: it was cancelled, or something was in its way.
+var ErrUntried = errors.New("nothing was found out about the backup")
+
 // Verify restores a backup to a scratch folder, compares all that came back with the
 // manifest, and runs the application's own check on it. A backup that is not proved is an
 // error of status Failed, and the verification that comes with it says why. What was found is
-// kept in the repository, for List, unless it says more of this machine than of the backup.
+// kept in the repository, for List. Where that is nothing, the error is ErrUntried and the
+// verification says nothing.
 func (r *Repository) Verify(ctx context.Context, p Proof) (release.Verification, error) {
 	ctx, held, err := r.begin(ctx, useVerify, p.ID)
 	if err != nil {
-		return release.Verification{}, err
+		return release.Verification{}, fmt.Errorf("verify backup %s: %w: %w", p.ID, ErrUntried, err)
 	}
 	v, err := r.prove(ctx, p)
 	return v, held.finish(ctx, err)
@@ -47,18 +55,15 @@ func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, 
 	v := release.Verification{At: r.options.Now(), Check: p.CheckName}
 	own, err := newScratch(p.Scratch, r.options.Log)
 	if err != nil {
-		return v, err
+		return v, fmt.Errorf("verify backup %s: %w: %w", p.ID, ErrUntried, err)
 	}
 	defer own.remove(r.options.Log)
 	of, err := r.verify(ctx, p, Target{ID: p.ID, Folder: filepath.Join(own.path, "data")}, &v)
 	v.Seconds = r.options.Now().Sub(v.At).Seconds()
-	if ctx.Err() == nil {
-		if errors.Is(err, ErrDamaged) {
-			err = errors.Join(err, r.suspect(ctx, p.ID))
-		}
-		if of {
-			err = errors.Join(err, r.note(ctx, p.ID, v))
-		}
+	if of {
+		err = errors.Join(r.suspected(ctx, p.ID, err), r.note(ctx, p.ID, v))
+	} else {
+		err = fmt.Errorf("%w: %w", ErrUntried, err)
 	}
 	if err != nil {
 		return v, fmt.Errorf("verify backup %s: %w", p.ID, err)
@@ -66,9 +71,29 @@ func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, 
 	return v, nil
 }
 
-// verify finds out whether a backup is proved; of is false where what it found is no news of the
-// backup: a scratch folder that is full, or owners that only root can give back.
+// suspected returns the error, after the contents were noted that a damaged backup may lack.
+func (r *Repository) suspected(ctx context.Context, id string, err error) error {
+	if errors.Is(err, ErrDamaged) {
+		return errors.Join(err, r.suspect(ctx, id))
+	}
+	return err
+}
+
+// verify finds out whether a backup is proved; of is false where nothing is found out about it: the
+// work was cancelled, the scratch folder is full, the bucket does not answer, only root could give
+// files back to their owners, or the check could not be begun.
 func (r *Repository) verify(ctx context.Context, p Proof, t Target, v *release.Verification) (of bool, err error) {
+	of, err = r.tried(ctx, p, t, v)
+	if ctx.Err() == nil {
+		return of, err
+	}
+	if v.Proved = false; err == nil {
+		err = ctx.Err()
+	}
+	return false, err
+}
+
+func (r *Repository) tried(ctx context.Context, p Proof, t Target, v *release.Verification) (of bool, err error) {
 	restored, err := r.bring(ctx, t)
 	partly := fault.StatusOf(err) == fault.Partial
 	if err != nil && !partly {
@@ -87,7 +112,7 @@ func (r *Repository) verify(ctx context.Context, p Proof, t Target, v *release.V
 		compare = r.compareDevice
 	}
 	if v.Differences, err = compare(ctx, t.ID, t.to()); err != nil {
-		return !local(err), err
+		return errors.Is(err, ErrDamaged), err
 	}
 	if len(v.Differences) > 0 {
 		err = fmt.Errorf("%d things came back otherwise than they were saved, the first: %s", len(v.Differences), v.Differences[0])
@@ -99,18 +124,12 @@ func (r *Repository) verify(ctx context.Context, p Proof, t Target, v *release.V
 	}
 	if p.Check != nil {
 		if err := p.Check(ctx, t.to()); err != nil {
-			v.Differences = []string{"the check failed: " + err.Error()}
-			return true, err
+			v.CheckError = err.Error()
+			return !errors.Is(err, ErrNoCheck), err
 		}
 	}
 	v.Proved = true
 	return true, nil
-}
-
-// local tells errors of this machine's file system from those of a backup.
-func local(err error) bool {
-	var number unix.Errno
-	return !errors.Is(err, ErrDamaged) && errors.As(err, &number)
 }
 
 // Prove is Verify for a check that runs elsewhere, e.g. in an image of the application's own: the
@@ -120,11 +139,11 @@ func (r *Repository) Prove(ctx context.Context, t Target) (release.Verification,
 	v := release.Verification{At: r.options.Now()}
 	ctx, held, err := r.begin(ctx, useVerify, t.ID)
 	if err != nil {
-		return v, err
+		return v, fmt.Errorf("verify backup %s: %w: %w", t.ID, ErrUntried, err)
 	}
-	_, err = r.verify(ctx, Proof{ID: t.ID}, t, &v)
-	if ctx.Err() == nil && errors.Is(err, ErrDamaged) {
-		err = errors.Join(err, r.suspect(ctx, t.ID))
+	of, err := r.verify(ctx, Proof{ID: t.ID}, t, &v)
+	if err = r.suspected(ctx, t.ID, err); !of {
+		err = fmt.Errorf("%w: %w", ErrUntried, err)
 	}
 	v.Proved = false
 	v.Seconds = r.options.Now().Sub(v.At).Seconds()

@@ -114,6 +114,8 @@ func TestRecordsComeNewestFirst(t *testing.T) {
 		entry("production", "2", commitB, "gate"),
 		entry("staging", "3", commitB, "gate"),
 		entry("production", "1", commitA, "snapshot"),
+		entry("production", "2", commitB, "backup-verify"), // of an old copy, which makes its run no newer
+		entry("staging", "3", commitB, "prune"),
 		release.Entry{Subject: release.Subject{App: "other", Environment: "x", Run: "9", Commit: commitA}, Step: "gate"},
 	)
 	for _, test := range []struct {

@@ -63,8 +63,8 @@ func (c *Catalog) Record(ctx context.Context, app, environment, run string) (rel
 	return release.Record{}, fmt.Errorf("run %q of %q%s in %s: %w", run, app, where, c.bucket.Place(""), ErrNotFound)
 }
 
-// Records returns the records that the query asks for, newest first, each with its entries
-// oldest first. Objects that cannot be read are in the error, and the others in the records.
+// Records returns the records that the query asks for, each with its entries oldest first. The
+// first is the one whose run has left something of its own last (see release.Upkeep). Objects that cannot be read are in the error, and the others in the records.
 func (c *Catalog) Records(ctx context.Context, q Query) ([]release.Record, error) {
 	keys, strays, failed := c.keys(ctx, q)
 	failed = errors.Join(strays, failed)
@@ -129,8 +129,8 @@ type bundle struct {
 	keys        []key
 }
 
-// group makes bundles of keys that are sorted oldest first, and returns the bundle with the
-// newest entry first. Entries without an environment go to each environment of their run.
+// group makes bundles of keys that are sorted oldest first, and returns the newest bundle
+// first. Entries without an environment go to each environment of their run.
 func group(keys []key, q Query) []bundle {
 	type name struct {
 		app, run    string
@@ -170,9 +170,20 @@ func group(keys []key, q Query) []bundle {
 		}
 	}
 	slices.SortFunc(all, func(x, y bundle) int {
-		return cmp.Or(y.keys[len(y.keys)-1].id.Compare(x.keys[len(x.keys)-1].id), cmp.Compare(x.environment, y.environment))
+		return cmp.Or(y.newest().id.Compare(x.newest().id), cmp.Compare(x.environment, y.environment))
 	})
 	return all
+}
+
+// newest is the key of the last entry that the run itself left: an old run whose copies are proved
+// or pruned today is as old as before. Where there is only upkeep, it is that.
+func (b bundle) newest() key {
+	for _, k := range slices.Backward(b.keys) {
+		if !release.Upkeep(k.step) {
+			return k
+		}
+	}
+	return b.keys[len(b.keys)-1]
 }
 
 func (c *Catalog) load(ctx context.Context, b bundle) (release.Record, error) {

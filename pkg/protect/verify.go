@@ -78,8 +78,8 @@ func (q Request) verify(ctx context.Context, cluster *kube.Cluster, b release.Ba
 		last = prove
 	}
 	message, told := ended.Messages[last]
-	if !told {
-		return nil, err
+	if !told || err != nil && len(message.Result) == 0 {
+		return nil, err // nothing was found out about the backup
 	}
 	var found release.Verification
 	if reading := message.Read(&found); reading != nil {
@@ -91,8 +91,11 @@ func (q Request) verify(ctx context.Context, cluster *kube.Cluster, b release.Ba
 	if err == nil {
 		found.Seconds = ended.Seconds
 		cluster.Log.Info("backup proved", "claim", b.Volume, "backup", b.ID, "files", found.Files, "bytes", found.Bytes, "seconds", int(ended.Seconds))
-	} else if message.Err() == nil { // it came back whole, and the check did not like it
-		found.Check, found.Differences = q.Check.name(), []string{"the check failed: " + kube.OneLine(inner(err).Error())}
+	} else if message.Err() == nil { // it came back whole
+		if ctx.Err() != nil || !errors.Is(err, work.ErrExited) {
+			return nil, err // and the check has not judged it
+		}
+		found.Check, found.CheckError = q.Check.name(), kube.OneLine(inner(err).Error())
 	}
 	return &found, err
 }

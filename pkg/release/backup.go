@@ -62,6 +62,8 @@ type Verification struct {
 	Seconds float64 `json:"seconds"`
 	// Check is the application's own check of the restored data, "" when there was none.
 	Check string `json:"check,omitempty"`
+	// CheckError is how the check ended where it found that the data is not good.
+	CheckError string `json:"check_error,omitempty"`
 	// Differences name what did not come back as it was.
 	Differences []string `json:"differences,omitempty"`
 	// Carried is true of what a copy has from the backup that it is a copy of: that one was

@@ -78,6 +78,12 @@ type Entry struct {
 	Waited float64 `json:"waited_seconds,omitempty"`
 }
 
+// Upkeep tells of a step that it adds to the record of a run which may be long over: the proofs of
+// its copies, their retention, and their copies under another key.
+func Upkeep(step string) bool {
+	return step == "backup-verify" || step == "prune" || step == "key-rotate"
+}
+
 // A Checkout is a working folder in which the commit was checked out.
 type Checkout struct {
 	// Changed counts the tracked files that were not as the commit has them; Files names the

@@ -129,6 +129,9 @@ func (p *page) copies(copies *release.Copies, gone map[string]bool, copied map[s
 		}
 		if v := b.Verified; v != nil {
 			p.field("  "+verifiedLabel(v), verifiedWords(v))
+			if v.CheckError != "" {
+				p.field("✗ check failed", cut(Clean(oneLine(v.CheckError)), errorLength))
+			}
 			for _, difference := range v.Differences {
 				p.field("✗ differs", cut(Clean(oneLine(difference)), errorLength))
 			}

@@ -54,7 +54,7 @@ func (s story) decisionText() string {
 func kept(record release.Record) string {
 	good, all := 0, 0
 	if e := record.Last("snapshot"); e != nil && e.Protection != nil {
-		for _, t := range e.Protection.Snapshots {
+		for _, t := range there(record, e.Protection.Snapshots) {
 			if all++; t.Ready {
 				good++
 			}

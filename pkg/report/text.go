@@ -43,7 +43,7 @@ func Text(record release.Record, options Options) string {
 		p.decision(s.gate.Decision, options)
 	}
 	if e := s.record.Last("snapshot"); e != nil && e.Protection != nil {
-		p.snapshots(e.Protection, record.Commit)
+		p.snapshots(e.Protection, record.Commit, snapshotsGone(record))
 	}
 	for _, e := range record.Entries {
 		p.copies(e.Copies, givenUp(record), copied(record))
@@ -77,7 +77,7 @@ func Entry(entry release.Entry) string {
 	p.row(r)
 	p.problems(s.record.Entries)
 	if entry.Protection != nil {
-		p.snapshots(entry.Protection, entry.Commit)
+		p.snapshots(entry.Protection, entry.Commit, nil)
 	}
 	p.copies(entry.Copies, nil, nil)
 	p.restoration(entry.Restoration)
@@ -140,7 +140,7 @@ func (p *page) problems(entries []release.Entry) {
 	}
 }
 
-func (p *page) snapshots(protection *release.Protection, commit release.Commit) {
+func (p *page) snapshots(protection *release.Protection, commit release.Commit, gone map[string]string) {
 	p.blank()
 	taken := protection.Snapshots
 	for i, t := range taken {
@@ -149,7 +149,10 @@ func (p *page) snapshots(protection *release.Protection, commit release.Commit) 
 			break
 		}
 		label, words := "  way back", []string{"claim " + Clean(t.Claim)}
+		why := gone[t.Namespace+"/"+t.Name]
 		switch {
+		case t.Ready && why != "":
+			label, words = "! no way back", append(words, why)
 		case !t.Ready && t.Error != "":
 			label, words = "✗ no way back", append(words, "not ready: "+Clean(oneLine(t.Error)))
 		case !t.Ready:

@@ -20,7 +20,7 @@ func (s story) wayBack(most int) []block {
 	if e == nil || e.Protection == nil || len(e.Protection.Snapshots) == 0 {
 		return nil
 	}
-	taken := e.Protection.Snapshots
+	taken := there(s.record, e.Protection.Snapshots)
 	namespace := taken[0].Namespace
 	head := "| claim | snapshot | consistency | taken | size |\n|:--|:--|:--|:--|--:|\n"
 	b := table("#### Way back\n\n", head, rankSnapshots, most, 5)

@@ -93,8 +93,8 @@ func ran(record *release.Record, now time.Time) *run {
 	var last time.Time
 	for i := range record.Entries {
 		e := &record.Entries[i]
-		if e.Pruned != nil || e.Step == "backup-verify" {
-			continue // may be much later than the run
+		if release.Upkeep(e.Step) {
+			continue
 		}
 		if e.Ended.After(last) {
 			last = e.Ended

@@ -17,6 +17,9 @@ import (
 	"github.com/knowngood/knowngood/pkg/kube"
 )
 
+// ErrExited is the error of a program of the application's that ran, and did not end well by itself.
+var ErrExited = errors.New("ended with exit status")
+
 // ended reads what the programs of a pod handed back, and returns the error of the first that
 // failed.
 func (r *running) ended(pod *corev1.Pod) error {
@@ -78,7 +81,7 @@ func (r *running) exited(p Program, t *corev1.ContainerStateTerminated) error {
 		if t.ExitCode == 0 {
 			return nil
 		}
-		return fmt.Errorf("program %s ended with exit status %d: %s", p.Name, t.ExitCode, tail(t.Message))
+		return fmt.Errorf("program %s %w %d: %s", p.Name, ErrExited, t.ExitCode, tail(t.Message))
 	}
 	message, err := Parse(t.Message)
 	if err != nil {

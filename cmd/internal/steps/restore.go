@@ -4,6 +4,7 @@ package steps
 
 import (
 	"context"
+	"time"
 
 	"github.com/knowngood/knowngood/pkg/backup"
 	"github.com/knowngood/knowngood/pkg/release"
@@ -57,7 +58,7 @@ func (r *BackupRestore) Run(ctx context.Context, run *Run) error {
 	if err != nil {
 		return err
 	}
-	run.Log.Info("backup chosen", "backup", chosen.ID, "taken", chosen.Taken, "volume", chosen.Volume, "commit", chosen.Commit)
+	run.Log.Info("backup chosen", "backup", chosen.ID, "taken", chosen.Taken.UTC().Format(time.DateTime), "volume", chosen.Volume, "commit", chosen.Commit)
 	folder := absolute(run, r.to)
 	target := target(chosen.ID, folder)
 	target.Overwrite = r.overwrite

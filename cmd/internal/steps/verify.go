@@ -73,7 +73,9 @@ func (v *BackupVerify) Run(ctx context.Context, run *Run) error {
 			proof.Check = func(ctx context.Context, folder string) error { return v.run(ctx, run, folder) }
 		}
 		found, err := repository.Verify(ctx, proof)
-		chosen.Verified = &found
+		if !errors.Is(err, backup.ErrUntried) {
+			chosen.Verified = &found
+		}
 		e.Copies = placed(run, repository, chosen)
 		run.Tell(report.Copies(*e.Copies))
 		return err
@@ -97,7 +99,7 @@ func (v *BackupVerify) run(ctx context.Context, run *Run, folder string) error {
 	case errors.As(err, &exit):
 		return fmt.Errorf("%q ended with exit status %d", strings.Join(v.check, " "), exit.ExitCode())
 	case err != nil:
-		return fault.Hint(fmt.Errorf("run %q: %w", strings.Join(v.check, " "), err), "the words after \"--\" are run as they are; for shell syntax write -- sh -c '...'")
+		return fault.Hint(fmt.Errorf("%w: run %q: %w", backup.ErrNoCheck, strings.Join(v.check, " "), err), "the words after \"--\" are run as they are; for shell syntax write -- sh -c '...'")
 	}
 	return nil
 }

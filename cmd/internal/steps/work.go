@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -140,7 +141,9 @@ func (w *WorkProve) Run(ctx context.Context, run *Run) error {
 	// The device of a scratch claim may come with what was there before.
 	target.Overwrite = target.Device != ""
 	found, err := repository.Prove(ctx, target)
-	run.Result(fitVerification(found))
+	if !errors.Is(err, backup.ErrUntried) {
+		run.Result(fitVerification(found))
+	}
 	if err != nil {
 		return err
 	}

@@ -100,5 +100,9 @@ func nodesOfClaim(ctx context.Context, cluster *kube.Cluster, name string) (*cor
 	case err != nil:
 		return nil, cluster.Explain(ctx, kube.Call{Verb: "get", Resource: "persistentvolumeclaims", Namespace: cluster.Namespace, Name: name}, err)
 	}
-	return nodesOfVolume(ctx, cluster, claim)
+	volume, err := volumeOf(ctx, cluster, claim)
+	if err != nil {
+		return nil, err
+	}
+	return nodesOf(volume), nil
 }

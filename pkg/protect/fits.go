@@ -55,10 +55,7 @@ func (q Request) Fits(ctx context.Context, cluster *kube.Cluster, s release.Snap
 		return fault.Hint(fault.Usagef("claim %s/%s has volume mode %.40q, which is not known", s.Namespace, s.Claim, s.VolumeMode),
 			"leave it out with --claims, and copy it by the application's own means")
 	}
-	name := s.StorageClass
-	if q.Class != "" {
-		name = q.Class
-	}
+	name := q.classOf(s)
 	if name == "" {
 		return fault.Hint(fault.Usagef("claim %s/%s has no StorageClass, of which a temporary claim could be made", s.Namespace, s.Claim),
 			"name one of driver %s with --backup-class", s.Driver)

@@ -24,8 +24,11 @@ const (
 
 // job is the Job that saves one snapshot.
 func (q Request) job(ctx context.Context, cluster *kube.Cluster, s release.Snapshot, users []corev1.Pod) (work.Job, error) {
-	nodes, err := nodesOf(ctx, cluster, s)
+	cut, err := volumeCut(ctx, cluster, s)
 	if err != nil {
+		return work.Job{}, err
+	}
+	if err := q.tellTwin(ctx, cluster, s, cut); err != nil {
 		return work.Job{}, err
 	}
 	about := q.Subject
@@ -43,7 +46,7 @@ func (q Request) job(ctx context.Context, cluster *kube.Cluster, s release.Snaps
 		Name: name, Subject: about, About: s.Claim, Programs: []work.Program{save},
 		Claims:  []*corev1.PersistentVolumeClaim{q.claim(name, s)},
 		Mounts:  []work.Mount{mounted},
-		Account: q.Account, Nodes: nodes, Tolerations: tolerations(users),
+		Account: q.Account, Nodes: nodesOf(cut), Tolerations: tolerations(users),
 		Start: q.Start, Deadline: q.deadline(max(s.RestoreBytes, s.ClaimBytes)), Again: "what was uploaded is used by the next attempt",
 	}, nil
 }
@@ -79,10 +82,7 @@ func (q Request) bundles() []string {
 
 // claim is the temporary claim that is made of a snapshot.
 func (q Request) claim(name string, s release.Snapshot) *corev1.PersistentVolumeClaim {
-	class, group := s.StorageClass, "snapshot.storage.k8s.io"
-	if q.Class != "" {
-		class = q.Class
-	}
+	class, group := q.classOf(s), "snapshot.storage.k8s.io"
 	mode := corev1.PersistentVolumeFilesystem
 	if raw(s) {
 		mode = corev1.PersistentVolumeBlock
@@ -108,26 +108,31 @@ func accessMode(s release.Snapshot) corev1.PersistentVolumeAccessMode {
 	return corev1.ReadWriteOnce
 }
 
-// nodesOf returns the nodes that reach the volume that was cut: what is made of its snapshot lies
-// in the same zone, or on the same node.
-func nodesOf(ctx context.Context, cluster *kube.Cluster, s release.Snapshot) (*corev1.NodeSelector, error) {
+// volumeCut returns the volume of which the snapshot was taken.
+func volumeCut(ctx context.Context, cluster *kube.Cluster, s release.Snapshot) (*corev1.PersistentVolume, error) {
 	claim, err := cluster.Core.CoreV1().PersistentVolumeClaims(cluster.Namespace).Get(ctx, s.Claim, metav1.GetOptions{})
 	if err != nil {
 		return nil, cluster.Explain(ctx, kube.Call{Verb: "get", Resource: "persistentvolumeclaims", Namespace: cluster.Namespace, Name: s.Claim}, err)
 	}
-	return nodesOfVolume(ctx, cluster, claim)
+	return volumeOf(ctx, cluster, claim)
 }
 
-// nodesOfVolume returns the nodes that reach the volume of a claim; nil where all do.
-func nodesOfVolume(ctx context.Context, cluster *kube.Cluster, claim *corev1.PersistentVolumeClaim) (*corev1.NodeSelector, error) {
+// volumeOf returns the volume of a claim.
+func volumeOf(ctx context.Context, cluster *kube.Cluster, claim *corev1.PersistentVolumeClaim) (*corev1.PersistentVolume, error) {
 	found, err := cluster.Core.CoreV1().PersistentVolumes().Get(ctx, claim.Spec.VolumeName, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("claim %s: %w", claim.Name, cluster.Explain(ctx, kube.Call{Verb: "get", Resource: "persistentvolumes", Name: claim.Spec.VolumeName}, err))
 	}
-	if found.Spec.NodeAffinity == nil {
-		return nil, nil //nolint:nilnil // every node reaches it
+	return found, nil
+}
+
+// nodesOf returns the nodes that reach a volume, nil where all do: what is made of its snapshot
+// lies in the same zone, or on the same node.
+func nodesOf(volume *corev1.PersistentVolume) *corev1.NodeSelector {
+	if volume.Spec.NodeAffinity == nil {
+		return nil
 	}
-	return found.Spec.NodeAffinity.Required, nil
+	return volume.Spec.NodeAffinity.Required
 }
 
 // mounts returns the pods that mount each claim.

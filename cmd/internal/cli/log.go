@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -57,14 +58,13 @@ func (l *lines) Handle(_ context.Context, record slog.Record) error {
 	var b strings.Builder
 	b.WriteString(record.Message)
 	b.WriteString(l.attrs)
-	record.Attrs(func(attr slog.Attr) bool {
+	for _, attr := range l.ordered(record) {
 		if attr.Key == "percent" && l.screen.renew {
 			b.WriteString(" " + bar(attr.Value.Int64()))
 		} else {
 			writeAttr(&b, attr)
 		}
-		return true
-	})
+	}
 	text := b.String()
 	if record.Level >= slog.LevelWarn {
 		l.mark(record.Level, text)
@@ -74,6 +74,21 @@ func (l *lines) Handle(_ context.Context, record slog.Record) error {
 	}
 	stamp := l.now().UTC().Format("15:04:05")
 	return l.screen.write(stamp, text, waits(record.Message))
+}
+
+// ordered returns what a record tells. A line that is renewed is cut at its end, so that the state
+// of what is waited for comes before its name, which may be long.
+func (l *lines) ordered(record slog.Record) []slog.Attr {
+	var all []slog.Attr
+	record.Attrs(func(attr slog.Attr) bool {
+		if attr.Key == "state" && l.screen.renew && waits(record.Message) {
+			all = slices.Insert(all, 0, attr)
+		} else {
+			all = append(all, attr)
+		}
+		return true
+	})
+	return all
 }
 
 func (s *screen) write(stamp, text string, waiting bool) error {

@@ -33,3 +33,15 @@ func TestWorkIsABarOnATerminalAndALineNowAndThenInALog(t *testing.T) {
 		}
 	}
 }
+
+func TestAWaitShowsWhyOnATerminal(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log := slog.New(&lines{
+		screen: &screen{out: &out, renew: true}, now: func() time.Time { return time.Unix(0, 0) }, mark: func(slog.Level, string) {},
+	})
+	log.Info("waiting", "what", "Job "+strings.Repeat("n", 63)+" to run", "state", "Unschedulable: 0/3 nodes are available", "seconds", 3)
+	if want := `waiting state="Unschedulable: 0/3 nodes are available" what="Job n`; !strings.Contains(out.String(), want) {
+		t.Errorf("%q does not say %q", out.String(), want)
+	}
+}

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/kopia/kopia/repo/manifest"
+	"github.com/kopia/kopia/snapshot"
 	"golang.org/x/sys/unix"
 
 	"github.com/knowngood/knowngood/pkg/fault"
@@ -23,8 +26,31 @@ func (r *Repository) ready(ctx context.Context, q Request) error {
 	} else if err := r.readyFolder(q.Folder); err != nil {
 		return err
 	}
-	_, err := r.Probe(ctx)
-	return err
+	if _, err := r.Probe(ctx); err != nil {
+		return err
+	}
+	return r.tellOthers(ctx, q.Label)
+}
+
+// tellOthers warns where the repository also holds backups of others: one key opens all of them.
+func (r *Repository) tellOthers(ctx context.Context, l Label) error {
+	notes, err := r.kopia.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: snapshot.ManifestType})
+	if err != nil {
+		return fmt.Errorf("look whose backups are in %s: %w", r.Place(), err)
+	}
+	var others []string
+	for _, note := range notes {
+		app, environment := note.Labels[snapshot.UsernameLabel], note.Labels[snapshot.HostnameLabel]
+		if note.Labels[tagEntries] != "" && (app != l.App || environment != l.Environment) {
+			others = append(others, strings.Trim(app+"/"+environment, "/"))
+		}
+	}
+	if len(others) > 0 {
+		slices.Sort(others)
+		r.options.Log.Warn("one key opens this repository, and destroyed it takes the backups of all with it: give each application and environment one of its own",
+			"also-of", strings.Join(slices.Compact(others), ", "))
+	}
+	return nil
 }
 
 func (r *Repository) readyFolder(folder string) error {

@@ -5,6 +5,7 @@ package report
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/knowngood/knowngood/pkg/release"
@@ -100,6 +101,31 @@ func fileWords(files, bytes int64) string {
 		words += ", " + text
 	}
 	return words
+}
+
+// untold returns of what a step left what no later step tells again: of a backup that was saved and
+// then verified, what was said last counts.
+func untold(copies *release.Copies, later []release.Entry) *release.Copies {
+	if copies == nil || len(copies.Backups) == 0 {
+		return copies
+	}
+	rest := *copies
+	rest.Backups = slices.Clone(copies.Backups)
+	for _, e := range later {
+		if e.Copies == nil {
+			continue
+		}
+		rest.Backups = slices.DeleteFunc(rest.Backups, func(b release.Backup) bool {
+			return slices.ContainsFunc(e.Copies.Backups, func(again release.Backup) bool { return again.ID == b.ID })
+		})
+		if e.Copies.InClear == rest.InClear {
+			rest.InClear = ""
+		}
+	}
+	if len(rest.Backups) == 0 && rest.InClear == "" && rest.Probe == nil {
+		return nil
+	}
+	return &rest
 }
 
 // copies tells of backups. Nobody can restore those that are gone, and those that were copied

@@ -61,3 +61,21 @@ func TestABackupOfADeviceIsToldAsOne(t *testing.T) {
 		t.Errorf("listed as %s", text)
 	}
 }
+
+// A backup that was saved and then verified is told once, with its proof.
+func TestABackupIsToldOnce(t *testing.T) {
+	t.Parallel()
+	saved := release.Backup{ID: "1c227b44b0137fb247c8333baca99c08", Volume: "data", Files: 2}
+	other := release.Backup{ID: "449f4a9cdf56ec97af6f47c812d8c511", Volume: "more", Files: 3}
+	proved := saved
+	proved.Verified = &release.Verification{Proved: true, Files: 2}
+	text := report.Text(release.Record{Entries: []release.Entry{
+		{Step: "backup-save", Copies: &release.Copies{Repository: "s3://backups/shop", InClear: "http://minio:9000", Backups: []release.Backup{saved, other}}},
+		{Step: "backup-verify", Copies: &release.Copies{Repository: "s3://backups/shop", InClear: "http://minio:9000", Backups: []release.Backup{proved}}},
+	}}, report.Options{})
+	for what, n := range map[string]int{saved.ID + " of data": 1, other.ID + " of more": 1, "proved ": 1, "! without TLS": 1} {
+		if got := strings.Count(text, what); got != n {
+			t.Errorf("%q stands there %d times, want %d:\n%s", what, got, n, text)
+		}
+	}
+}

@@ -45,8 +45,8 @@ func Text(record release.Record, options Options) string {
 	if e := s.record.Last("snapshot"); e != nil && e.Protection != nil {
 		p.snapshots(e.Protection, record.Commit, snapshotsGone(record))
 	}
-	for _, e := range record.Entries {
-		p.copies(e.Copies, givenUp(record), copied(record))
+	for i, e := range record.Entries {
+		p.copies(untold(e.Copies, record.Entries[i+1:]), givenUp(record), copied(record))
 	}
 	if e := s.record.Last("restore"); e != nil {
 		p.restoration(e.Restoration)

@@ -73,7 +73,7 @@ func TestABackupIsToldOnce(t *testing.T) {
 		{Step: "backup-save", Copies: &release.Copies{Repository: "s3://backups/shop", InClear: "http://minio:9000", Backups: []release.Backup{saved, other}}},
 		{Step: "backup-verify", Copies: &release.Copies{Repository: "s3://backups/shop", InClear: "http://minio:9000", Backups: []release.Backup{proved}}},
 	}}, report.Options{})
-	for what, n := range map[string]int{saved.ID + " of data": 1, other.ID + " of more": 1, "proved ": 1, "! without TLS": 1} {
+	for what, n := range map[string]int{saved.ID + " of data": 1, other.ID + " of more": 1, "  proved ": 1, "! without TLS": 1} {
 		if got := strings.Count(text, what); got != n {
 			t.Errorf("%q stands there %d times, want %d:\n%s", what, got, n, text)
 		}

@@ -12,5 +12,6 @@
 //
 // A backup appears in one step when all of it is in the bucket. Whatever ends a Save before,
 // leaves the repository as it was, and the next Save uses what was uploaded. The package
-// knows no cluster: it saves folders.
+// knows no cluster: it saves folders, and raw block devices as the image that is the one file of
+// their backup.
 package backup

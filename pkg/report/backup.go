@@ -154,7 +154,7 @@ func (p *page) copies(copies *release.Copies, gone map[string]bool, copied map[s
 			p.field("! not as it is", cut(Clean(oneLine(lack)), errorLength))
 		}
 		if v := b.Verified; v != nil {
-			p.field("  "+verifiedLabel(v), verifiedWords(v))
+			p.field("  "+verifiedLabel(v), verifiedWords(b.Device, v))
 			if v.CheckError != "" {
 				p.field("✗ check failed", cut(Clean(oneLine(v.CheckError)), errorLength))
 			}
@@ -184,8 +184,8 @@ func verifiedLabel(v *release.Verification) string {
 	return "not proved"
 }
 
-func verifiedWords(v *release.Verification) string {
-	words := fmt.Sprintf("restored %s in %s", fileWords(v.Files, v.Bytes), seconds(v.Seconds))
+func verifiedWords(device bool, v *release.Verification) string {
+	words := fmt.Sprintf("restored %s in %s", contentWords(release.Backup{Device: device, Files: v.Files, Bytes: v.Bytes}), seconds(v.Seconds))
 	if v.Check != "" {
 		words += ", checked by " + cut(Clean(v.Check), messageLength)
 	}
@@ -269,7 +269,7 @@ func (s story) backups(most int) block {
 			seen[one.ID], seen[one.CopyOf] = true, one.CopyOf != "" // the copy takes the place of what it is one of
 			proved := "not tried"
 			if one.Verified != nil {
-				proved = verifiedMark(one.Verified).sign() + " " + prose(verifiedWords(one.Verified), messageLength)
+				proved = verifiedMark(one.Verified).sign() + " " + prose(verifiedWords(one.Device, one.Verified), messageLength)
 			}
 			b.items = append(b.items, fmt.Sprintf("| %s | %s | %s | %s |\n",
 				codeEnd(one.Volume, pathLength), link(code(one.ID, nameLength), backupLink(s.linkTemplate, copies.Repository, one)), prose(backupWords(one), messageLength), proved))

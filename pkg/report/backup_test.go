@@ -48,6 +48,7 @@ func TestTheCommandThatRestoresIsWhole(t *testing.T) {
 func TestABackupOfADeviceIsToldAsOne(t *testing.T) {
 	t.Parallel()
 	b := release.Backup{ID: "1c227b44b0137fb247c8333baca99c08", Volume: "disk", Device: true, Files: 1, Bytes: 1 << 30}
+	b.Verified = &release.Verification{Proved: true, Files: 1, Bytes: 1 << 30, Seconds: 2}
 	copies := release.Copies{Repository: "s3://backups/shop", Backups: []release.Backup{b}}
 	record := release.Record{Entries: []release.Entry{{Step: "backup-save", Copies: &copies}}}
 	for name, text := range map[string]string{
@@ -56,6 +57,9 @@ func TestABackupOfADeviceIsToldAsOne(t *testing.T) {
 		if !strings.Contains(strings.Join(strings.Fields(text), " "), "a raw device, 1 GiB") {
 			t.Errorf("%s as %s", name, text)
 		}
+	}
+	if text := report.Copies(copies); !strings.Contains(text, "restored a raw device, 1 GiB in 2") {
+		t.Errorf("proved as %s", text)
 	}
 	if text := report.Backups([]release.Backup{b}); !strings.Contains(text, "device      1 GiB") {
 		t.Errorf("listed as %s", text)

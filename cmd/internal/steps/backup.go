@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/knowngood/knowngood/pkg/backup"
@@ -118,12 +119,17 @@ func request(path string) (backup.Request, error) {
 	return backup.Request{Folder: path}, nil // what else hinders, the save tells and records
 }
 
-// target is where a path leads to, be it there or not.
-func target(id, path string) backup.Target {
-	if info, err := os.Stat(path); err == nil && aDevice(info) {
-		return backup.Target{ID: id, Device: path}
+// target is where a path leads to, be it there or not. A device whose name is misspelt would become
+// a folder in the memory of the machine.
+func target(id, path string) (backup.Target, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && aDevice(info):
+		return backup.Target{ID: id, Device: path}, nil
+	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/dev/shm/"):
+		return backup.Target{}, fault.Hint(fault.Usagef("device %s: there is none", path), "lsblk shows those that are there")
 	}
-	return backup.Target{ID: id, Folder: path}
+	return backup.Target{ID: id, Folder: path}, nil
 }
 
 // aDevice tells block devices from all else.

@@ -60,7 +60,10 @@ func (r *BackupRestore) Run(ctx context.Context, run *Run) error {
 	}
 	run.Log.Info("backup chosen", "backup", chosen.ID, "taken", chosen.Taken.UTC().Format(time.DateTime), "volume", chosen.Volume, "commit", chosen.Commit)
 	folder := absolute(run, r.to)
-	target := target(chosen.ID, folder)
+	target, err := target(chosen.ID, folder)
+	if err != nil {
+		return err
+	}
 	target.Overwrite = r.overwrite
 	did, err := repository.Restore(ctx, target)
 	run.Result(restored{Backup: chosen, Folder: folder, Restored: did})

@@ -109,7 +109,11 @@ func (w *WorkRestore) Run(ctx context.Context, run *Run) error {
 		return err
 	}
 	defer leave(ctx, run, repository)
-	found, err := repository.Fill(ctx, target(w.id, w.folder))
+	target, err := target(w.id, w.folder)
+	if err != nil {
+		return err
+	}
+	found, err := repository.Fill(ctx, target)
 	run.Result(fitVerification(found))
 	return err
 }
@@ -137,7 +141,10 @@ func (w *WorkProve) Run(ctx context.Context, run *Run) error {
 		return err
 	}
 	defer leave(ctx, run, repository)
-	target := target(w.id, w.folder)
+	target, err := target(w.id, w.folder)
+	if err != nil {
+		return err
+	}
 	// The device of a scratch claim may come with what was there before.
 	target.Overwrite = target.Device != ""
 	found, err := repository.Prove(ctx, target)

@@ -28,10 +28,12 @@ const (
 )
 
 // noKey is the error of a step that needs the key and was given none: a key that a pipeline
-// invented would be lost with it.
+// invented would be lost with it. Whoever has backups needs the key that they were made with.
 func noKey() error {
-	return fault.Hint(fault.Usagef("no key of the repository is given"),
-		"make one: knowngood key init --key-file FILE, keep it safe, and set KNOWNGOOD_REPOSITORY_PASSWORD_FILE to the file, or KNOWNGOOD_REPOSITORY_PASSWORD to the key")
+	err := fault.Hint(fault.Usagef("no key of the repository is given"),
+		"a new repository takes a new key: knowngood key init --key-file FILE; keep a copy of the file elsewhere")
+	return fault.Hint(err, "set KNOWNGOOD_REPOSITORY_PASSWORD_FILE to the file with its key, "+
+		"or give --repository-password-secret or --repository-password-command")
 }
 
 // key returns the key of the repository from the one source that the inputs name. It is asked

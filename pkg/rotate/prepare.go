@@ -4,7 +4,7 @@ package rotate
 
 import (
 	"context"
-	"errors"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,18 +38,7 @@ func Prepare(ctx context.Context, c *kube.Cluster, request Request) (release.TLS
 		})
 	}
 	_ = group.Wait() // the errors are in errs
-	return left, partly(left, errors.Join(errs...))
+	return left, fault.Together(ctx, slices.ContainsFunc(left.Rotations, renewed), errs)
 }
 
-// partly gives err the status of work done in part, if some was.
-func partly(left release.TLS, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return err
-	}
-	for _, rotation := range left.Rotations {
-		if rotation.Renewed && rotation.Error == "" {
-			return fault.Exit(fault.Partial, err)
-		}
-	}
-	return err
-}
+func renewed(r release.Rotation) bool { return r.Renewed && r.Error == "" }

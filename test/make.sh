@@ -408,7 +408,7 @@ soak_backups() {
   program minio minio; export KNOWNGOOD_TEST_MINIO="$built"
   azurite
   [ -z "$taken" ] || export KNOWNGOOD_TEST_AZURITE="$taken"
-  soaked "the storage and its locks on real servers" -run 'Storage|Locks' ./pkg/backup
+  soaked "the storage, its locks and its links on real servers" -run 'Storage|Locks|Links' ./pkg/backup
   one_cluster
   soaked "backups in the cluster, proved on a real database, and killed" -run '^TestBackup' ./test/journey
   # With the images that the test before has brought.

@@ -47,6 +47,8 @@ type Options struct {
 	Owner string
 	// Lease is how long others take this process for alive without a sign; 0 is DefaultLease.
 	Lease time.Duration
+	// Links open the one backup that they lead to, in the place of Place.
+	Links *Links
 	// Lock is asked of the bucket for all that is written; none with a zero time.
 	Lock Lock
 }
@@ -74,6 +76,11 @@ func Open(ctx context.Context, o Options) (*Repository, error) {
 	open := bucket.OpenExisting
 	if o.Setup {
 		open = bucket.Open
+	}
+	if o.Links != nil {
+		open = func(context.Context, string) (*bucket.Bucket, error) {
+			return bucket.OpenLinks("links to "+o.Links.Backup, o.Links.Objects)
+		}
 	}
 	opened, err := open(ctx, o.Place)
 	if bucket.IsNotFound(err) {

@@ -21,6 +21,8 @@ type address struct {
 	prefix string
 	// raw is what the person wrote; it may hold secrets and is used to find them alone.
 	raw string
+	// server is where links lead to, "" for a bucket that is none of links.
+	server string
 }
 
 // oneSlash finds s3:/bucket and s3:bucket/x, which would otherwise be folders.
@@ -114,8 +116,11 @@ func (a address) folder() string {
 
 // place names an object, or with an empty key the bucket, without secrets.
 func (a address) place(key string) string {
-	if a.scheme == "file" {
+	switch a.scheme {
+	case "file":
 		return filepath.Join(a.folder(), filepath.FromSlash(a.prefix+key))
+	case linkScheme:
+		return strings.TrimSuffix(a.target.Host+"#"+key, "#")
 	}
 	return a.scheme + "://" + strings.TrimSuffix(a.target.Host+"/"+a.prefix+key, "/")
 }

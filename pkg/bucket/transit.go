@@ -19,6 +19,8 @@ func (b *Bucket) InClear() string {
 	var amazon *s3.Client
 	var azure *container.Client
 	switch {
+	case b.at.scheme == linkScheme:
+		return inClear(b.at.server, false)
 	case b.As(&amazon):
 		options := amazon.Options()
 		endpoint := "https://s3.amazonaws.com"

@@ -22,6 +22,7 @@ func All() []Step {
 		&BackupRestore{},
 		&BackupVerify{},
 		&BackupHold{},
+		&BackupLink{},
 		&Prune{},
 		&KeyInit{},
 		&KeyRotate{},

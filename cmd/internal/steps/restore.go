@@ -4,9 +4,11 @@ package steps
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/report"
 	"github.com/knowngood/knowngood/pkg/step"
@@ -17,6 +19,7 @@ type BackupRestore struct {
 	choice    choice
 	to        string
 	overwrite bool
+	links     string
 }
 
 // Declare implements Step.
@@ -34,6 +37,7 @@ func (r *BackupRestore) Declare(set *step.Set) {
 	r.choice.declare(set)
 	r.choice.wanted.declareReach(set)
 	set.Text(&r.to, "to", "", "Folder, or block device, to restore to.", step.Required())
+	set.Text(&r.links, "links", "", "File of signed links, as backup link writes it: restores the backup that it is of, by the key and without credentials of the bucket, whatever --repository says.")
 	set.Bool(&r.overwrite, "overwrite", false, "Replace what is in the folder, which is deleted once the backup lies there whole, or on the device.")
 }
 
@@ -46,10 +50,7 @@ type restored struct {
 
 // Run implements Step.
 func (r *BackupRestore) Run(ctx context.Context, run *Run) error {
-	if err := r.choice.check(); err != nil {
-		return err
-	}
-	repository, err := r.choice.wanted.open(ctx, run)
+	repository, err := r.open(ctx, run)
 	if err != nil {
 		return err
 	}
@@ -71,4 +72,21 @@ func (r *BackupRestore) Run(ctx context.Context, run *Run) error {
 		run.Show(report.Restored(chosen, folder))
 	}
 	return err
+}
+
+// open opens the repository, or what links lead to.
+func (r *BackupRestore) open(ctx context.Context, run *Run) (*backup.Repository, error) {
+	if r.links == "" {
+		if err := r.choice.check(); err != nil {
+			return nil, err
+		}
+		return r.choice.wanted.open(ctx, run)
+	}
+	repository, id, err := r.choice.wanted.linked(ctx, run, r.links)
+	if err == nil && r.choice.id != "" && !strings.HasPrefix(id, r.choice.id) {
+		leave(ctx, run, repository)
+		return nil, fault.Usagef("the links in %s are to backup %s, not %s", r.links, id, r.choice.id)
+	}
+	r.choice.id, r.choice.latest = id, false
+	return repository, err
 }

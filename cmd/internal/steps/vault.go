@@ -25,6 +25,8 @@ type vault struct {
 	from *cluster
 	// lock is asked of the bucket for what is written.
 	lock backup.Lock
+	// links are opened in the place of the repository, nil for none.
+	links *backup.Links
 	// known is the key once one of them gave it.
 	known step.Hidden
 }
@@ -56,7 +58,7 @@ func (v *vault) declareReach(set *step.Set) {
 // none.
 func (v *vault) open(ctx context.Context, run *Run, app, environment string, setup bool) (*backup.Repository, error) {
 	place, err := v.place(run, app, environment)
-	if err != nil {
+	if err != nil && v.links == nil {
 		return nil, err
 	}
 	key, err := v.key(ctx, run)
@@ -64,7 +66,7 @@ func (v *vault) open(ctx context.Context, run *Run, app, environment string, set
 		return nil, err
 	}
 	return backup.Open(ctx, backup.Options{
-		Place: place, Password: key, App: app, Environment: environment, Now: run.Now, Log: run.Log, Setup: setup, AllowHTTP: v.allowHTTP, Lock: v.lock,
+		Place: place, Password: key, App: app, Environment: environment, Now: run.Now, Log: run.Log, Setup: setup, AllowHTTP: v.allowHTTP, Lock: v.lock, Links: v.links,
 	})
 }
 

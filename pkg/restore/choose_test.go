@@ -129,3 +129,21 @@ func TestLineage(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// What was saved of the snapshots comes with them, as the newest entry tells of it; what was saved
+// once the deploy had begun does not.
+func TestChooseKeepsWhatWasSaved(t *testing.T) {
+	t.Parallel()
+	record := did{run: "1", commit: "a", snapshot: 1, claims: "db"}.record()
+	saved := func(id string, proved *release.Verification) release.Entry {
+		return release.Entry{Copies: &release.Copies{Repository: "s3://backups", Backups: []release.Backup{{ID: id, Volume: "db", Verified: proved}}}}
+	}
+	proof := &release.Verification{Proved: true}
+	record.Entries = append(record.Entries, saved("b1", nil), saved("b1", proof), release.Entry{Step: "deploy-start"}, saved("b2", nil))
+	got, err := restore.Choose([]release.Record{record}, restore.Wish{})
+	fatal(t, err)
+	want := []release.Backup{{ID: "b1", Volume: "db", Verified: proof}}
+	if diff := cmp.Diff(want, got.Backups); diff != "" || got.Lineage.Repository != "s3://backups" {
+		t.Errorf("in %q (-want +got):\n%s", got.Lineage.Repository, diff)
+	}
+}

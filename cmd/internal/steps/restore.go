@@ -20,6 +20,7 @@ type BackupRestore struct {
 	to        string
 	overwrite bool
 	links     string
+	limit     limit
 }
 
 // Declare implements Step.
@@ -39,6 +40,7 @@ func (r *BackupRestore) Declare(set *step.Set) {
 	set.Text(&r.to, "to", "", "Folder, or block device, to restore to.", step.Required())
 	set.Text(&r.links, "links", "", "File of signed links, as backup link writes it: restores the backup that it is of, by the key and without credentials of the bucket, whatever --repository says.")
 	set.Bool(&r.overwrite, "overwrite", false, "Replace what is in the folder, which is deleted once the backup lies there whole, or on the device.")
+	r.limit.declare(set)
 }
 
 // restored is what the step prints as JSON.
@@ -66,7 +68,11 @@ func (r *BackupRestore) Run(ctx context.Context, run *Run) error {
 		return err
 	}
 	target.Overwrite = r.overwrite
-	did, err := repository.Restore(ctx, target)
+	var did backup.Restored
+	err = r.limit.within(ctx, chosen.Bytes, func(ctx context.Context) error {
+		did, err = repository.Restore(ctx, target)
+		return err
+	})
 	run.Result(restored{Backup: chosen, Folder: folder, Restored: did})
 	if err == nil {
 		run.Show(report.Restored(chosen, folder))

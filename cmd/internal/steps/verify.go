@@ -23,6 +23,7 @@ type BackupVerify struct {
 	catalog string
 	scratch string
 	check   []string
+	limit   limit
 }
 
 // Declare implements Step.
@@ -39,6 +40,7 @@ func (v *BackupVerify) Declare(set *step.Set) {
 	set.Text(&v.catalog, "catalog", "",
 		"Where the records lie: a folder, or s3://, gs:// or azblob:// with bucket and prefix; empty uses a folder of the user's own.", step.Fact())
 	set.Text(&v.scratch, "scratch", "", "Folder with room for the whole backup, which is restored in it and removed again; empty uses the machine's own for temporary files.")
+	v.limit.declare(set)
 	set.Command(&v.check, "check", "The application's own check of the restored data.")
 	set.Output("run", "Name of the run whose backup was verified.")
 	set.Output("record", "Where the entry of this step lies.")
@@ -72,7 +74,12 @@ func (v *BackupVerify) Run(ctx context.Context, run *Run) error {
 		if len(v.check) > 0 {
 			proof.Check = func(ctx context.Context, folder string) error { return v.run(ctx, run, folder) }
 		}
-		found, err := repository.Verify(ctx, proof)
+		var found release.Verification
+		err := v.limit.within(ctx, chosen.Bytes, func(ctx context.Context) error {
+			var err error
+			found, err = repository.Verify(ctx, proof)
+			return err
+		})
 		if !errors.Is(err, backup.ErrUntried) {
 			chosen.Verified = &found
 		}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"container/list"
 	"context"
+	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -154,3 +155,14 @@ type exact struct{ *bytes.Buffer }
 
 // Length implements blob.OutputBuffer.
 func (e exact) Length() int { return e.Len() }
+
+// frugal bounds the memory of a restore until its end.
+func (r *Repository) frugal() (end func()) {
+	r.packs.keep(cacheBytes)
+	before := debug.SetMemoryLimit(-1)
+	debug.SetMemoryLimit(min(before, heapBytes))
+	return func() {
+		debug.SetMemoryLimit(before)
+		r.packs.keep(0)
+	}
+}

@@ -35,8 +35,11 @@ func openDevice(path string, flags int) (*os.File, int64, error) {
 	file, err := os.OpenFile(path, flags|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.EBUSY):
-		return nil, 0, fault.Hint(fault.Usagef("%s is in use: it is mounted, or another program holds it", path),
-			"unmount it, or take a snapshot of it and give the snapshot's device")
+		cure := "unmount it, or take a snapshot of it and give the snapshot's device"
+		if flags&unix.O_ACCMODE != unix.O_RDONLY {
+			cure = "unmount it and end what uses it, or give another device"
+		}
+		return nil, 0, fault.Hint(fault.Usagef("%s is in use: it is mounted, or another program holds it", path), "%s", cure)
 	case errors.Is(err, unix.EROFS), errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return nil, 0, fault.Hint(fault.Exit(fault.Usage, err),
 			"the node of a device is its owner's and its group's: root needs no capability to open it, another user has to be in the group")

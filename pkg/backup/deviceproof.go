@@ -28,7 +28,7 @@ func (r *Repository) liesOn(ctx context.Context, t Target) (bool, error) {
 	}
 	if len(e.Extents) > 0 { // a device that is empty there is not read to its end
 		end := e.Extents[0] + e.Extents[1]
-		if at, err := firstData(ctx, device, e.Extents[0], end, &tally{}); err != nil || at == end {
+		if at, err := newLooker(device).data(ctx, e.Extents[0], end, &tally{}); err != nil || at == end {
 			return false, err
 		}
 	}

@@ -41,7 +41,7 @@ func (r *Repository) restoreDevice(ctx context.Context, t Target) (Restored, err
 	if err := mark(device, t.ID); err != nil {
 		return result, err
 	}
-	w := &onto{restorer: &restorer{ctx: ctx, repository: r}, device: device, size: size, used: used}
+	w := &onto{restorer: &restorer{ctx: ctx, repository: r}, device: device, size: size, used: used, look: newLooker(device)}
 	err = w.write(ctx, e)
 	if err == nil {
 		err = w.end()
@@ -69,7 +69,7 @@ func (r *Repository) used(ctx context.Context, t Target, device *os.File, size i
 	w.whole.Store(size)
 	w.of.Store(1)
 	defer w.tell(ctx, r.options, "looking for data", nil)()
-	at, err := firstData(ctx, device, 0, size, &w)
+	at, err := newLooker(device).data(ctx, 0, size, &w)
 	if err == nil && at < size {
 		err = fault.Hint(fault.Usagef("the device is not empty: there is data at byte %d", at),
 			"give an empty device, or --overwrite to replace what is there")
@@ -77,18 +77,27 @@ func (r *Repository) used(ctx context.Context, t Target, device *os.File, size i
 	return false, err
 }
 
-// firstData returns where the first byte lies that is not zero, the end where there is none.
-func firstData(ctx context.Context, device io.ReaderAt, at, end int64, t *tally) (int64, error) {
-	buffer, zeros := make([]byte, leastPiece), make([]byte, leastPiece)
+// A looker looks where a device has data.
+type looker struct {
+	device        io.ReaderAt
+	buffer, zeros []byte
+}
+
+func newLooker(device io.ReaderAt) *looker {
+	return &looker{device, make([]byte, leastPiece), make([]byte, leastPiece)}
+}
+
+// data returns where the first byte lies that is not zero, the end where there is none.
+func (l *looker) data(ctx context.Context, at, end int64, t *tally) (int64, error) {
 	for at < end {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		part := buffer[:min(int64(len(buffer)), end-at)]
-		if err := readPiece(device, part, at); err != nil {
+		part := l.buffer[:min(int64(len(l.buffer)), end-at)]
+		if err := readPiece(l.device, part, at); err != nil {
 			return 0, err
 		}
-		if !bytes.Equal(part, zeros[:len(part)]) {
+		if !bytes.Equal(part, l.zeros[:len(part)]) {
 			return at + int64(len(part)-len(bytes.TrimLeft(part, "\x00"))), nil
 		}
 		at += int64(len(part))
@@ -104,6 +113,7 @@ type onto struct {
 	size   int64
 	// used is true where the device may hold data that the image has not.
 	used bool
+	look *looker
 	at   int64
 	// head is what belongs where the mark is.
 	head [markLength]byte
@@ -173,27 +183,29 @@ func (w *onto) leave(ctx context.Context, digest io.Writer, to int64) error {
 	zeros(digest, to-w.at)
 	w.tally.passed.Add(to - w.at)
 	for from := max(w.at, markLength); w.used && from < to; {
-		end := min(from+leastPiece, to)
-		at, err := firstData(ctx, w.device, from, end, &tally{})
-		if err == nil && at < end {
-			err = blank(w.device, from, end)
+		at, err := w.look.data(ctx, from, to, &tally{})
+		at = max(at&^(sector-1), from)
+		if from = min(at+leastPiece, to); err == nil && at < to {
+			err = w.blank(at, from)
 		}
 		if err != nil {
 			return err
 		}
-		from = end
 	}
 	w.at = to
 	return nil
 }
 
-// blank makes zeros of a part of a device: in one call where the device or its file system can,
+// sector is at what offsets every device can make zeros without writing them.
+const sector = 4096
+
+// blank makes zeros of a piece of the device: in one call where the device or its file system can,
 // which then needs no room for them.
-func blank(device *os.File, from, to int64) error {
-	if unix.Fallocate(int(device.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, to-from) == nil {
+func (w *onto) blank(from, to int64) error {
+	if unix.Fallocate(int(w.device.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, to-from) == nil {
 		return nil
 	}
-	_, err := device.WriteAt(make([]byte, to-from), from)
+	_, err := w.device.WriteAt(w.look.zeros[:to-from], from)
 	return err
 }
 

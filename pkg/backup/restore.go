@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -225,17 +224,6 @@ func (w *restorer) fill(p *placement) error {
 		err = w.verdict()
 	}
 	return err
-}
-
-// frugal bounds the memory of a restore until its end.
-func (r *Repository) frugal() (end func()) {
-	r.packs.keep(cacheBytes)
-	before := debug.SetMemoryLimit(-1)
-	debug.SetMemoryLimit(min(before, heapBytes))
-	return func() {
-		debug.SetMemoryLimit(before)
-		r.packs.keep(0)
-	}
 }
 
 // mostDamaged is how many damaged files an error names.

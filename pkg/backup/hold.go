@@ -3,9 +3,12 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/manifest"
@@ -21,40 +24,86 @@ func noteLabels(kind, id string) map[string]string {
 	return map[string]string{manifest.TypeLabelKey: kind, "backup": id}
 }
 
-// Hold keeps a backup whatever the rules of retention say, until Unhold. A later hold takes
-// the place of an earlier one.
+// Hold keeps a backup whatever the rules of retention say, until Unhold. Holds add up: one for
+// another reason stands beside those that are there, and one for the same reason is no second.
+//
+// A prune that gives backups up at the same moment either sees the hold, or the hold finds the
+// backup gone: each writes first and looks then.
 func (r *Repository) Hold(ctx context.Context, id, reason string) (release.Hold, error) {
-	h := release.Hold{At: r.options.Now().UTC(), Owner: r.owner(), Reason: reason}
-	err := repo.WriteSession(ctx, r.kopia, repo.WriteSessionOptions{Purpose: "hold"}, func(ctx context.Context, w repo.RepositoryWriter) error {
-		_, err := w.ReplaceManifests(ctx, noteLabels(holdType, id), h)
-		return err
-	})
-	if err == nil {
-		// A prune that came in between has given the backup up.
-		err = r.kopia.Refresh(ctx)
+	ctx, held, err := r.begin(ctx, useHold, id)
+	if err != nil {
+		return release.Hold{}, fmt.Errorf("hold backup %s: %w", id, err)
 	}
-	if err == nil {
-		_, err = snapshot.LoadSnapshot(ctx, r.kopia, manifest.ID(id))
-	}
+	h, err := r.hold(ctx, id, reason, held)
 	if errors.Is(err, snapshot.ErrSnapshotNotFound) {
 		err = fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
-	if err != nil {
+	if err = held.finish(ctx, err); err != nil {
 		return h, fmt.Errorf("hold backup %s in %s: %w", id, r.Place(), err)
 	}
 	return h, nil
 }
 
-// Unhold lets the rules of retention count for a backup again. One that nobody holds is no
-// error.
-func (r *Repository) Unhold(ctx context.Context, id string) error {
-	err := repo.WriteSession(ctx, r.kopia, repo.WriteSessionOptions{Purpose: "hold"}, func(ctx context.Context, w repo.RepositoryWriter) error {
-		return dropNotes(ctx, w, noteLabels(holdType, id))
-	})
+func (r *Repository) hold(ctx context.Context, id, reason string, held *lease) (release.Hold, error) {
+	h := release.Hold{At: r.options.Now().UTC(), Owner: r.owner(), Reason: reason}
+	notes, err := r.holdNotes(ctx)
 	if err != nil {
-		return fmt.Errorf("end the hold of backup %s in %s: %w", id, r.Place(), err)
+		return h, err
 	}
-	return nil
+	if !slices.ContainsFunc(notes[id], func(n holdNote) bool { return n.Reason == reason }) {
+		err = repo.WriteSession(ctx, r.kopia, repo.WriteSessionOptions{Purpose: "hold"}, func(ctx context.Context, w repo.RepositoryWriter) error {
+			_, err := w.PutManifest(ctx, noteLabels(holdType, id), h)
+			return err
+		})
+	}
+	if err == nil {
+		err = held.past(ctx)
+	}
+	if err == nil {
+		err = r.kopia.Refresh(ctx)
+	}
+	if err == nil {
+		_, err = snapshot.LoadSnapshot(ctx, r.kopia, manifest.ID(id))
+	}
+	if err != nil {
+		return h, err
+	}
+	all, err := r.holds(ctx)
+	if now := all[id]; now != nil {
+		h = *now
+	}
+	return h, err
+}
+
+// Unhold ends the holds of a backup that have the reason, all of them for "": the rules of retention
+// count for it again once there is none. One that nobody holds is no error. What still holds the
+// backup comes back, nil for nothing.
+func (r *Repository) Unhold(ctx context.Context, id, reason string) (*release.Hold, error) {
+	notes, err := r.holdNotes(ctx)
+	if err == nil {
+		err = repo.WriteSession(ctx, r.kopia, repo.WriteSessionOptions{Purpose: "hold"}, func(ctx context.Context, w repo.RepositoryWriter) error {
+			for _, n := range notes[id] {
+				if reason != "" && n.Reason != reason {
+					continue
+				}
+				if err := w.DeleteManifest(ctx, n.id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err == nil {
+		err = r.kopia.Refresh(ctx)
+	}
+	all := map[string]*release.Hold{}
+	if err == nil {
+		all, err = r.holds(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("end the hold of backup %s in %s: %w", id, r.Place(), err)
+	}
+	return all[id], nil
 }
 
 // dropNotes takes notes of ours away.
@@ -71,19 +120,52 @@ func dropNotes(ctx context.Context, w repo.RepositoryWriter, labels map[string]s
 	return nil
 }
 
-// holds returns the hold of each backup that has one.
-func (r *Repository) holds(ctx context.Context) (map[string]*release.Hold, error) {
+// A holdNote is one hold as it is kept.
+type holdNote struct {
+	release.Hold
+	id manifest.ID
+}
+
+// holdNotes returns the holds of each backup that has some, the oldest first.
+func (r *Repository) holdNotes(ctx context.Context) (map[string][]holdNote, error) {
 	notes, err := r.kopia.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: holdType})
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]*release.Hold{}
+	found := map[string][]holdNote{}
 	for _, note := range notes {
-		var h release.Hold
-		if _, err := r.kopia.GetManifest(ctx, note.ID, &h); err != nil {
+		n := holdNote{id: note.ID}
+		if _, err := r.kopia.GetManifest(ctx, note.ID, &n.Hold); err != nil {
 			return nil, fmt.Errorf("read the hold of backup %s: %w", note.Labels["backup"], err)
 		}
-		found[note.Labels["backup"]] = &h
+		id := note.Labels["backup"]
+		found[id] = append(found[id], n)
+	}
+	for _, of := range found {
+		slices.SortFunc(of, func(a, b holdNote) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.id, b.id)) })
+	}
+	return found, nil
+}
+
+// holds returns the hold of each backup that has one. Of several it is since the oldest, by all of
+// their owners and for all of their reasons.
+func (r *Repository) holds(ctx context.Context) (map[string]*release.Hold, error) {
+	notes, err := r.holdNotes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]*release.Hold{}
+	for id, of := range notes {
+		var owners, reasons []string
+		for _, n := range of {
+			if !slices.Contains(owners, n.Owner) {
+				owners = append(owners, n.Owner)
+			}
+			if n.Reason != "" && !slices.Contains(reasons, n.Reason) {
+				reasons = append(reasons, n.Reason)
+			}
+		}
+		found[id] = &release.Hold{At: of[0].At, Owner: strings.Join(owners, " and "), Reason: strings.Join(reasons, "; ")}
 	}
 	return found, nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type lease struct {
 	done       chan struct{}
 	ended      sync.WaitGroup
 
+	writing sync.Mutex // of its object: an older state never lands on a newer one
 	mu      sync.Mutex
 	renewed time.Time // by the wall clock, which goes on while a machine sleeps
 }
@@ -69,6 +71,8 @@ func (r *Repository) owner() string {
 }
 
 func (l *lease) put(ctx context.Context) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	data, err := json.Marshal(l.use)
 	if err != nil {
 		return err
@@ -81,6 +85,37 @@ func (l *lease) put(ctx context.Context) error {
 	defer l.mu.Unlock()
 	l.renewed = at
 	return nil
+}
+
+// givesUp tells others whether a prune is about to give up what its plan says.
+func (l *lease) givesUp(ctx context.Context, now bool) error {
+	l.writing.Lock()
+	l.use.GivesUp = now
+	l.writing.Unlock()
+	return l.put(ctx)
+}
+
+// past waits until no prune is giving up what it has looked at for the last time. What was written
+// before is seen by each that begins to.
+func (l *lease) past(ctx context.Context) error {
+	began := l.repository.options.Now()
+	for {
+		found, err := l.others(ctx)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(found, func(u Use) bool { return u.Work == usePrune && u.GivesUp })
+		if at < 0 {
+			return nil
+		}
+		if l.repository.options.Now().Sub(began) > longestUse {
+			return l.busy(found[at])
+		}
+		l.repository.options.Log.Info("waiting for a prune to give up what it gives up", "owner", found[at].Owner)
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // held returns ErrLease once the lease may have run out.

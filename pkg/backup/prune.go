@@ -65,6 +65,9 @@ func (r *Repository) prune(ctx context.Context, q Pruning, held *lease) (Pruned,
 			return did, err
 		}
 	}
+	if err := held.givesUp(ctx, true); err != nil {
+		return did, err
+	}
 	if err := r.unclaimed(ctx, did.Plan, held); err != nil {
 		return did, err
 	}
@@ -72,6 +75,9 @@ func (r *Repository) prune(ctx context.Context, q Pruning, held *lease) (Pruned,
 		return did, err
 	}
 	did.Done = true
+	if err := held.givesUp(ctx, false); err != nil {
+		return did, err
+	}
 	if did.Upkeep, err = r.maintain(ctx, held); err != nil {
 		return did, err
 	}

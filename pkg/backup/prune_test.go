@@ -224,7 +224,8 @@ func TestAHoldThatComesWithThePruneCounts(t *testing.T) {
 	if got := ids(t, open(t, options(t, place))); len(got) != 2 {
 		t.Errorf("left: %q", got)
 	}
-	check(other.Unhold(t.Context(), old.ID))
+	_, err = other.Unhold(t.Context(), old.ID, "")
+	check(err)
 	prune(t, open(t, options(t, place)), pruning(1))
 	if _, err := other.Hold(t.Context(), old.ID, "too late"); !errors.Is(err, backup.ErrNotFound) {
 		t.Errorf("held what is gone: %v", err)
@@ -298,7 +299,7 @@ func TestWhatIsHeldOrInUseStays(t *testing.T) {
 	if got := ids(t, open(t, options(t, place))); len(got) != 3 || !strings.Contains(strings.Join(got, " "), newest.ID) || strings.Contains(strings.Join(got, " "), old.ID) {
 		t.Errorf("left: %q", got)
 	}
-	if err := r.Unhold(t.Context(), held.ID); err != nil {
+	if _, err := r.Unhold(t.Context(), held.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	did := prune(t, open(t, options(t, place)), pruning(1))

@@ -29,6 +29,7 @@ const (
 	useRestore = "restore"
 	useVerify  = "verify"
 	usePrune   = "prune"
+	useHold    = "hold"
 	useCopy    = "copy"
 )
 
@@ -41,10 +42,13 @@ const (
 type Use struct {
 	Work string `json:"work"`
 	// Backup is the id of the backup that is read, "" for other work.
-	Backup string    `json:"backup,omitempty"`
-	Owner  string    `json:"owner"`
-	Since  time.Time `json:"since"`
-	Lasts  float64   `json:"lasts_seconds"`
+	Backup string `json:"backup,omitempty"`
+	// GivesUp is true while a prune looks for the last time who holds or reads what it gives up, and
+	// gives it up.
+	GivesUp bool      `json:"gives_up,omitempty"`
+	Owner   string    `json:"owner"`
+	Since   time.Time `json:"since"`
+	Lasts   float64   `json:"lasts_seconds"`
 	// Left is how long the lease still lasts.
 	Left time.Duration `json:"-"`
 	key  string

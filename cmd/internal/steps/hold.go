@@ -24,7 +24,7 @@ func (h *BackupHold) Declare(set *step.Set) {
 	h.choice.declare(set)
 	h.choice.wanted.declareReach(set)
 	set.Text(&h.reason, "reason", "", "Why it is kept, for those who find it.")
-	set.Bool(&h.end, "end", false, "End the hold.")
+	set.Bool(&h.end, "end", false, "End the holds of the reason that is given, without one all of them.")
 }
 
 // Run implements Step.
@@ -42,8 +42,7 @@ func (h *BackupHold) Run(ctx context.Context, run *Run) error {
 		return err
 	}
 	if h.end {
-		err = repository.Unhold(ctx, chosen.ID)
-		chosen.Hold = nil
+		chosen.Hold, err = repository.Unhold(ctx, chosen.ID, h.reason)
 	} else {
 		hold, holding := repository.Hold(ctx, chosen.ID, h.reason)
 		err, chosen.Hold = holding, &hold
@@ -52,9 +51,12 @@ func (h *BackupHold) Run(ctx context.Context, run *Run) error {
 		return err
 	}
 	run.Result(chosen)
-	if h.end {
+	switch {
+	case h.end && chosen.Hold == nil:
 		run.Tell(report.Note("backup " + chosen.ID + " is no longer on hold"))
-	} else {
+	case h.end:
+		run.Tell(report.Note("backup " + chosen.ID + " is still on hold: " + chosen.Hold.Reason))
+	default:
 		run.Tell(report.Note("backup " + chosen.ID + " is on hold: no prune gives it up until backup hold --end"))
 	}
 	return nil

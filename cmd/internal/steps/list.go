@@ -24,6 +24,7 @@ func All() []Step {
 		&BackupHold{},
 		&BackupLink{},
 		&Prune{},
+		&Hold{},
 		&KeyInit{},
 		&KeyRotate{},
 		&KeyShow{},

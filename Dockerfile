@@ -10,7 +10,7 @@ COPY cmd/ cmd/
 COPY pkg/ pkg/
 COPY tekton/ tekton/
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags grpcnotrace,disable_grpc_modules \
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags grpcnotrace,disable_grpc_modules,nopshufb \
     -ldflags "-s -w -X main.version=${VERSION}" -o /out/knowngood ./cmd/knowngood
 
 # Scratch: a static program needs the public authorities and nothing else. There is no shell for

@@ -25,7 +25,7 @@ environment() {
     echo "hint: install Go $(sed -n 's/^go //p' go.mod) or newer from https://go.dev/dl/" >&2
     exit 2
   }
-  export CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false -tags=grpcnotrace,disable_grpc_modules"
+  export CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false -tags=grpcnotrace,disable_grpc_modules,nopshufb"
   unset GOOS GOARCH GOEXPERIMENT GOWORK 2>/dev/null || :
 }
 

@@ -85,6 +85,6 @@ if ! command -v go >/dev/null 2>&1 || [ ! -d "$root/cmd/knowngood" ]; then
 fi
 echo "no release belongs to this checkout: building knowngood from source with $(go env GOVERSION)"
 mkdir -p "$folder/source"
-(cd "$root" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags grpcnotrace,disable_grpc_modules -o "$folder/source/knowngood" ./cmd/knowngood) ||
+(cd "$root" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags grpcnotrace,disable_grpc_modules,nopshufb -o "$folder/source/knowngood" ./cmd/knowngood) ||
   fail "building knowngood from source failed"
 tell "$folder/source/knowngood"

@@ -15,7 +15,7 @@ import (
 //	go test -run '^$' -bench Start ./cmd/knowngood
 func BenchmarkStart(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "knowngood")
-	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace,disable_grpc_modules", "-ldflags=-s -w", "-o", binary, ".")
+	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace,disable_grpc_modules,nopshufb", "-ldflags=-s -w", "-o", binary, ".")
 	if output, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("build: %v\n%s", err, output)
 	}

@@ -206,5 +206,5 @@ func (j *Journey) where() []string {
 // environment is what programs of the journey run with; the build is the product's own, so
 // that its cache serves.
 func (j *Journey) environment(more ...string) []string {
-	return append(append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false -tags=grpcnotrace,disable_grpc_modules"), more...)
+	return append(append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false -tags=grpcnotrace,disable_grpc_modules,nopshufb"), more...)
 }

@@ -26,7 +26,7 @@ func linker(ctx context.Context) error {
 	}
 	defer os.RemoveAll(folder)
 	binary := filepath.Join(folder, "knowngood")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace,disable_grpc_modules",
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace,disable_grpc_modules,nopshufb",
 		"-ldflags", "-s -w -dumpdep", "-o", binary, "./cmd/knowngood")
 	output, err := build.CombinedOutput()
 	if err != nil {

@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/knowngood/knowngood/pkg/backup"
+	"github.com/knowngood/knowngood/pkg/fault"
 )
 
 // A path may be longer than what a system call takes at once.
@@ -99,5 +101,34 @@ func TestADeviceWithTwoNamesHindersNoRestoreByItsOwner(t *testing.T) {
 	}
 	if text, err := os.ReadFile(filepath.Join(target, "text")); err != nil || string(text) != "text" {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// What a file system is mounted on cannot be moved away: the folder then stays as it was.
+func TestAFolderThatCannotBeClearedStaysAsItWas(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	source, target, r := t.TempDir(), t.TempDir(), open(t, options(t, t.TempDir()))
+	write(t, filepath.Join(source, "new"), "new")
+	write(t, filepath.Join(target, "a/file"), "what was there")
+	write(t, filepath.Join(target, "closed/file"), "what was there")
+	check(errors.Join(os.Chmod(filepath.Join(target, "closed"), 0o500), os.Mkdir(filepath.Join(target, "mounted"), 0o700)))
+	before := fingerprint(t, target)
+	if err := unix.Mount("tmpfs", filepath.Join(target, "mounted"), "tmpfs", 0, "size=1m"); err != nil {
+		t.Skip("nothing can be mounted here: ", err)
+	}
+	made := save(t, r, source)
+	_, err := r.Restore(t.Context(), backup.Target{ID: made.ID, Folder: target, Overwrite: true})
+	check(unix.Unmount(filepath.Join(target, "mounted"), 0))
+	if !errors.Is(err, unix.EBUSY) || len(fault.Hints(err)) == 0 {
+		t.Error(err)
+	}
+	after := fingerprint(t, target)
+	delete(before, ".") // its time says that something was tried
+	delete(after, ".")
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("the folder is not what it was (-before +after):\n%s", diff)
 	}
 }

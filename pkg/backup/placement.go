@@ -198,17 +198,8 @@ func (p *placement) move() error {
 	if err := os.MkdirAll(p.path("old"), 0o700); err != nil {
 		return err
 	}
-	for _, name := range p.state.Old {
-		// One that has come already is the new one, which tree no longer has.
-		if _, err := os.Lstat(p.path("tree", string(name))); errors.Is(err, fs.ErrNotExist) && slices.Contains(p.state.New, name) {
-			continue
-		}
-		if err := movable(filepath.Join(p.target.Folder, string(name))); err != nil {
-			return err
-		}
-		if err := os.Rename(filepath.Join(p.target.Folder, string(name)), p.path("old", string(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := p.clear(); err != nil {
+		return err
 	}
 	for _, name := range p.state.New {
 		if err := movable(p.path("tree", string(name))); err != nil {

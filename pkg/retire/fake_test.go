@@ -162,7 +162,7 @@ func (f *fakeStorage) allow(n int) {
 	f.left = n
 }
 
-// used tells whether a request was refused, or would be the next.
+// spent tells whether a request was refused, or would be the next.
 func (f *fakeStorage) spent() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -18,6 +18,7 @@ func TestKilledAfterAnyRequest(t *testing.T) {
 	t.Parallel()
 	for n, more := 0, true; more; n++ {
 		inFake(t, func(t *testing.T, s *stage) {
+			t.Helper()
 			for _, run := range []string{"r1", "r2", "r3", "r4"} {
 				s.release(t, run, run < "r3", "data", "logs")
 			}
@@ -76,6 +77,7 @@ func (s *stage) nothingIsLost(t *testing.T, n int) {
 func TestWhatIsNotKnownStays(t *testing.T) {
 	t.Parallel()
 	inFake(t, func(t *testing.T, s *stage) {
+		t.Helper()
 		s.release(t, "r1", false, "data")
 		s.release(t, "r2", false, "data")
 		unknown := errors.New("the volumes cannot be listed")
@@ -102,10 +104,11 @@ func TestWhatIsNotKnownStays(t *testing.T) {
 	})
 }
 
-// A hold that is no list of ours is a person's, and holds.
+// A hold is of the snapshots of one run of one application.
 func TestHoldIsOfOneRun(t *testing.T) {
 	t.Parallel()
 	inFake(t, func(t *testing.T, s *stage) {
+		t.Helper()
 		s.release(t, "r1", false, "data", "logs")
 		s.release(t, "r2", false, "data")
 		names, err := retire.Hold(t.Context(), s.Cluster, release.Subject{App: "shop", Run: "r1"}, release.Hold{Owner: "eve"})

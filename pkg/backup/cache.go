@@ -7,15 +7,15 @@ import (
 	"container/list"
 	"context"
 	"runtime/debug"
-	"strings"
 	"sync"
 
 	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/content"
 
 	"github.com/knowngood/knowngood/pkg/bucket"
 )
 
-// packs reads each pack of a repository whole when a second piece of it is asked for, and
+// packs reads each pack of contents whole when a second piece of it is asked for, and
 // keeps the packs that were used last, up to a number of bytes. Without it each small file is
 // a request of its own; kopia's own cache needs a folder and still asks once for each file.
 type packs struct {
@@ -31,6 +31,7 @@ type packs struct {
 	// list lists the bucket.
 	list func(ctx context.Context, prefix string) ([]bucket.Object, error)
 
+	pages pages
 	used  int64
 	order list.List // of *pack, the last used in front
 	known map[blob.ID]*list.Element
@@ -53,13 +54,14 @@ func (p *packs) keep(limit int64) {
 	p.evict()
 }
 
-// isPack tells packs of data and of directories from indexes, which are read once.
-func isPack(id blob.ID) bool {
-	return strings.HasPrefix(string(id), "p") || strings.HasPrefix(string(id), "q")
-}
+// isPack tells packs of the content of files.
+func isPack(id blob.ID) bool { return len(id) > 0 && id[:1] == content.PackBlobIDPrefixRegular }
 
 // GetBlob implements blob.Storage.
 func (p *packs) GetBlob(ctx context.Context, id blob.ID, offset, length int64, output blob.OutputBuffer) error {
+	if offset >= 0 && length > 0 && p.isPaged(id) {
+		return p.getPaged(ctx, id, offset, length, output)
+	}
 	held := p.find(id)
 	if held == nil || offset < 0 || length <= 0 {
 		return p.Storage.GetBlob(ctx, id, offset, length, output)

@@ -39,7 +39,7 @@ func openFile(in *os.File, e *Entry) (*os.File, error) {
 // own, and leaves it out; one of the repository ends the save.
 func (s *saver) read(ctx context.Context, j *job) error {
 	e := j.entry
-	for range tries {
+	for try := range tries {
 		before, err := stat(j.file)
 		if err != nil {
 			e.Unread = reason(err)
@@ -51,6 +51,12 @@ func (s *saver) read(ctx context.Context, j *job) error {
 		}
 		e.Size, e.Sparse = before.Size, before.Blocks*512 < before.Size
 		e.Modified, e.Changed = Stamp{before.Mtim.Sec, before.Mtim.Nsec}, Stamp{before.Ctim.Sec, before.Ctim.Nsec}
+		if try > 0 {
+			if _, err := j.file.Seek(0, io.SeekStart); err != nil {
+				e.Unread = reason(err)
+				return nil
+			}
+		}
 		whole, err := s.once(ctx, j)
 		if err != nil {
 			return fmt.Errorf("%q: %w", e.Path, err)
@@ -79,10 +85,6 @@ func stat(file *os.File) (unix.Stat_t, error) {
 func (s *saver) once(ctx context.Context, j *job) (whole bool, err error) {
 	e := j.entry
 	var source io.Reader = j.file
-	if _, err := j.file.Seek(0, io.SeekStart); err != nil {
-		e.Unread = reason(err)
-		return false, nil
-	}
 	e.Extents = nil
 	if e.Sparse {
 		if e.Extents, err = extents(j.file, e.Size); err != nil {

@@ -3,12 +3,10 @@
 package backup
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -91,7 +89,7 @@ func (c *cutter) cut(ctx context.Context, device io.ReaderAt) error {
 	if !c.entry.Sparse {
 		c.entry.Extents = nil
 	}
-	c.entry.Object, err = c.object()
+	c.entry.Object, err = joined(c.saver.kopia, c.saver.writer, c.index)
 	return err
 }
 
@@ -175,32 +173,4 @@ func packing(e *Entry, device bool) object.WriterOptions {
 		options.Splitter = fmt.Sprintf("FIXED-%dM", min(pieceOf(e.Size)>>20, 8)) // kopia has none longer
 	}
 	return options
-}
-
-// object writes the index, as kopia writes that of every object of several pieces.
-func (c *cutter) object() (string, error) {
-	if len(c.index) == 1 {
-		return c.index[0].Object.String(), nil
-	}
-	writer := c.saver.writer.NewObjectWriter(c.saver.kopia, object.WriterOptions{
-		Prefix: "x", Compressor: compressor, MetadataCompressor: compressor,
-	})
-	defer writer.Close()
-	out := bufio.NewWriterSize(writer, 64<<10)
-	between := `{"stream":"kopia:indirect","entries":[`
-	for i := range c.index {
-		line, err := json.Marshal(c.index[i])
-		if err != nil {
-			return "", err
-		}
-		_, _ = out.WriteString(between) // Flush returns what failed
-		_, _ = out.Write(line)
-		between = ",\n"
-	}
-	_, _ = out.WriteString("]}\n")
-	if err := out.Flush(); err != nil {
-		return "", err
-	}
-	id, err := writer.Result()
-	return "I" + id.String(), err
 }

@@ -71,7 +71,7 @@ func (s *saver) device(ctx context.Context) error {
 	image := &Entry{Path: imageName, Kind: File, Mode: 0o600, Modified: stamp, Changed: stamp, Size: size}
 	folder.ours()
 	image.ours()
-	if err := s.keep(folder); err != nil {
+	if err := s.keep(&job{entry: folder}); err != nil {
 		return err
 	}
 	if err := newCutter(s, image).cut(ctx, file); err != nil {
@@ -80,7 +80,7 @@ func (s *saver) device(ctx context.Context) error {
 	if now, err := file.Seek(0, io.SeekEnd); err != nil || now != size {
 		return errors.Join(err, fmt.Errorf("it had %d bytes, and has %d after it was read", size, now))
 	}
-	return s.keep(image)
+	return s.keep(&job{entry: image})
 }
 
 // ours gives an entry to the user of this process. The image of a device belongs to whoever makes

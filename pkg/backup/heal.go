@@ -98,6 +98,7 @@ func (r *Repository) mark(ctx context.Context, ids []content.ID) error {
 // suspect reads all that a damaged backup holds and marks what cannot be read, so that the next
 // save of the same data stores it anew.
 func (r *Repository) suspect(ctx context.Context, id string) error {
+	defer r.packs.keepPages()()
 	bad := map[content.ID]bool{}
 	objects := map[string]bool{}
 	if m, err := snapshot.LoadSnapshot(ctx, r.kopia, manifest.ID(id)); err == nil && m.RootEntry != nil {
@@ -220,14 +221,4 @@ func (r *Repository) read(ctx context.Context, ids []content.ID, bad map[content
 		}
 	}
 	return ctx.Err()
-}
-
-// marked tells whether one of the contents of an object is marked as deleted.
-func (r *Repository) marked(ctx context.Context, ids []content.ID) bool {
-	for _, id := range ids {
-		if info, err := r.kopia.ContentInfo(ctx, id); err != nil || info.Deleted {
-			return true
-		}
-	}
-	return false
 }

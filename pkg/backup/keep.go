@@ -8,17 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/kopia/kopia/fs"
-	"github.com/kopia/kopia/repo"
-	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/format"
 	"github.com/kopia/kopia/repo/manifest"
-	"github.com/kopia/kopia/repo/object"
 	"github.com/kopia/kopia/snapshot"
 
 	"github.com/knowngood/knowngood/pkg/fault"
@@ -28,7 +23,8 @@ import (
 const mostLacking = 20
 
 // keep writes an entry into the manifest and into kopia's tree.
-func (s *saver) keep(e *Entry) error {
+func (s *saver) keep(j *job) error {
+	e := j.entry
 	if e.Kind == File && e.Link != 0 {
 		if first := s.first[e.Link]; first != nil {
 			e.Size, e.SHA256, e.Object, e.Sparse, e.Extents = first.Size, first.SHA256, first.Object, first.Sparse, first.Extents
@@ -48,11 +44,8 @@ func (s *saver) keep(e *Entry) error {
 	if e.Unread != "" && e.Kind == File {
 		e.Size, e.SHA256, e.Object, e.Sparse, e.Extents = 0, "", "", false, nil
 	}
-	if err := s.used.add(s.kopia, s.writer, e.Object); err != nil {
+	if err := s.line(j); err != nil {
 		return fmt.Errorf("%q: %w", e.Path, err)
-	}
-	if err := s.lines.add(e); err != nil {
-		return err
 	}
 	if err := s.tree.add(e); err != nil {
 		return err
@@ -69,6 +62,18 @@ func (s *saver) due() error {
 	}
 	s.told = now
 	return s.checkpoint()
+}
+
+// line writes an entry into the manifest; one that is as it was is not put into words again.
+func (s *saver) line(j *job) error {
+	if j.found != nil {
+		s.used.have(j.found.packs)
+		return s.lines.again(j.entry, j.found.line)
+	}
+	if err := s.used.add(s.kopia, s.writer, j.entry.Object); err != nil {
+		return err
+	}
+	return s.lines.add(j.entry)
 }
 
 func (s *saver) lacking(path Name, why string) {
@@ -204,49 +209,6 @@ func (r *Repository) unchanged(ctx context.Context) error {
 		return fault.Hint(fmt.Errorf("%s has become another repository meanwhile", r.Place()), "save again")
 	}
 	return nil
-}
-
-// usedPacks are the objects of the bucket in which the content of a backup lies.
-type usedPacks map[blob.ID]bool
-
-func (u usedPacks) add(ctx context.Context, rep repo.DirectRepository, id string) error {
-	if id == "" {
-		return nil
-	}
-	parsed, err := object.ParseID(id)
-	if err != nil {
-		return err
-	}
-	contents, err := rep.VerifyObject(ctx, parsed)
-	if err != nil {
-		return err
-	}
-	for _, content := range contents {
-		info, err := rep.ContentInfo(ctx, content)
-		if err != nil {
-			return err
-		}
-		u[info.PackBlobID] = true
-	}
-	return nil
-}
-
-// there makes sure that the bucket still has all of them. An object that it lost would
-// otherwise be missed by the next restore.
-func (u usedPacks) there(ctx context.Context, st blob.Reader) error {
-	missing := maps.Clone(u)
-	delete(missing, "")
-	for _, prefix := range []blob.ID{"p", "q"} {
-		if err := st.ListBlobs(ctx, prefix, func(m blob.Metadata) error { delete(missing, m.BlobID); return nil }); err != nil {
-			return err
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	names := slices.Sorted(maps.Keys(missing))
-	return fault.Hint(fmt.Errorf("%w: the bucket has lost %d objects that it needs, the first is %s", ErrDamaged, len(names), names[0]),
-		"save again: what the lost objects held is then stored anew; backup verify tells which older backups stay damaged")
 }
 
 // checkpointType is the type of the notes that a save leaves for the next one.

@@ -158,21 +158,25 @@ func (r *Repository) volumeOf(ctx context.Context, id string) (string, error) {
 	return "", errors.New("it has no manifest of its volume")
 }
 
-// newest returns the object of the manifest of the newest backup of a volume, "" where there
-// is none that can be read.
-func (r *Repository) newest(ctx context.Context, l Label) (string, error) {
+// newest returns the newest backup of a volume that can be read, and the object of its manifest,
+// "" where there is none.
+func (r *Repository) newest(ctx context.Context, l Label) (release.Backup, string, error) {
 	notes, err := r.kopia.FindManifests(ctx, map[string]string{
 		manifest.TypeLabelKey:  snapshot.ManifestType,
 		snapshot.UsernameLabel: l.App, snapshot.HostnameLabel: l.Environment, snapshot.PathLabel: l.Volume,
 	})
 	if err != nil {
-		return "", err
+		return release.Backup{}, "", err
 	}
 	slices.SortFunc(notes, func(a, b *manifest.EntryMetadata) int { return b.ModTime.Compare(a.ModTime) })
 	for _, note := range notes {
-		if volume, err := r.volumeOf(ctx, string(note.ID)); err == nil {
-			return volume, nil
+		volume, err := r.volumeOf(ctx, string(note.ID))
+		if err != nil {
+			continue
+		}
+		if b, err := r.load(ctx, note.ID); err == nil {
+			return b, volume, nil
 		}
 	}
-	return "", ctx.Err()
+	return release.Backup{}, "", ctx.Err()
 }

@@ -59,6 +59,8 @@ type lines struct {
 	// Trailer is filled when next has returned io.EOF.
 	Trailer trailer
 
+	// raw is the line of the entry that next returned, until it is called again.
+	raw     string
 	last    Name
 	begun   bool
 	folders []Name
@@ -110,8 +112,9 @@ func (l *lines) next() (*Entry, error) {
 	if bytes.HasPrefix(line, []byte(`{"end":`)) {
 		return nil, l.end(line)
 	}
-	e := &Entry{}
-	if err := json.Unmarshal(line, e); err != nil {
+	l.raw = string(line)
+	e, err := parseLine(l.raw)
+	if err != nil {
 		return nil, fmt.Errorf("read the manifest after %q: %w: %w", l.last, ErrDamaged, err)
 	}
 	if err := errors.Join(e.check(), l.place(e)); err != nil {

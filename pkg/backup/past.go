@@ -7,16 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/object"
 )
 
 // past is what earlier saves of a volume know: the newest backup, and how far a save came that
 // was killed. Both are read beside the walk, in the same order, so that no size of a folder
 // costs memory.
-type past struct{ tracks []*track }
+type past struct {
+	tracks []*track
+	// entries and bytes are what the newest backup has, 0 where there is none.
+	entries, bytes int64
+}
 
 // A track is one earlier manifest, read up to where the walk is.
 type track struct {
@@ -47,11 +54,12 @@ func (r *Repository) recall(ctx context.Context, l Label) (*past, error) {
 		}
 		p.follow(io.MultiReader(readers...))
 	}
-	before, err := r.newest(ctx, l)
-	if err != nil || before == "" {
+	before, volume, err := r.newest(ctx, l)
+	if err != nil || volume == "" {
 		return p, err
 	}
-	p.follow(&lazy{ctx: ctx, repository: r, id: before})
+	p.entries, p.bytes = before.Entries, before.Bytes
+	p.follow(&lazy{ctx: ctx, repository: r, id: volume})
 	return p, nil
 }
 
@@ -62,29 +70,68 @@ func (p *past) follow(in io.Reader) {
 	}
 }
 
-// find returns an earlier entry with the content that e must have, nil where none is known.
-func (p *past) find(ctx context.Context, r *Repository, e *Entry) (*Entry, error) {
+// A known is an earlier entry with the content that a file must have.
+type known struct {
+	entry *Entry
+	// line is the entry as the earlier manifest has it, and packs are where the content lies.
+	line  string
+	packs []blob.ID
+}
+
+// find returns what is known of a file, nil where nothing is.
+func (p *past) find(ctx context.Context, r *Repository, e *Entry) (*known, error) {
 	for _, t := range p.tracks {
 		old := t.at(e.Path)
 		if old == nil || !old.sameFile(e) || old.Changed.Time().After(t.lines.Header.Began.Add(-racy)) {
 			continue
 		}
-		id, err := object.ParseID(old.Object)
-		if err != nil {
-			continue
-		}
 		// What no backup needs may have been taken out of the repository meanwhile, and what is
 		// marked as deleted may be lost or about to go.
-		if contents, err := r.kopia.VerifyObject(ctx, id); err == nil && !r.marked(ctx, contents) {
-			return old, nil
+		if contents, err := contentsOf(ctx, r.kopia, old.Object); err == nil && !slices.ContainsFunc(contents, isMarked) {
+			return &known{old, t.lines.raw, packsOf(contents)}, nil
 		}
 	}
 	return nil, ctx.Err()
 }
 
+func isMarked(i content.Info) bool { return i.Deleted }
+
+func packsOf(contents []content.Info) []blob.ID {
+	packs := make([]blob.ID, len(contents))
+	for i, one := range contents {
+		packs[i] = one.PackBlobID
+	}
+	return packs
+}
+
+// contentsOf returns the contents of an object. Most objects are one content, which is looked up
+// once: a save asks for each file that it does not read.
+func contentsOf(ctx context.Context, rep repo.DirectRepository, name string) ([]content.Info, error) {
+	id, err := object.ParseID(name)
+	if err != nil {
+		return nil, err
+	}
+	if only, _, ok := id.ContentID(); ok {
+		info, err := rep.ContentInfo(ctx, only)
+		return []content.Info{info}, err
+	}
+	ids, err := rep.VerifyObject(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	contents := make([]content.Info, len(ids))
+	for i, id := range ids {
+		if contents[i], err = rep.ContentInfo(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return contents, nil
+}
+
 func (e *Entry) sameFile(now *Entry) bool {
 	return e.Kind == File && e.Object != "" && e.Unread == "" && !e.Torn && e.Size == now.Size && e.Sparse == now.Sparse &&
-		e.Inode == now.Inode && e.Modified == now.Modified && e.Changed == now.Changed
+		e.Inode == now.Inode && e.Modified == now.Modified && e.Changed == now.Changed &&
+		e.Mode == now.Mode && e.UID == now.UID && e.GID == now.GID
 }
 
 // at reads on to a path and returns its entry, nil where the manifest has none.

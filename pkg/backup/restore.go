@@ -53,7 +53,7 @@ const (
 	cacheBytes = 64 << 20
 	// heapBytes is from where on the collector works harder while a restore runs: small files
 	// leave more garbage than data.
-	heapBytes = 200 << 20
+	heapBytes = 180 << 20
 )
 
 // Restore puts a backup into a folder, which it makes where there is none. The folder shows
@@ -128,33 +128,6 @@ func (r *Repository) restore(ctx context.Context, t Target) (Restored, error) {
 	}
 	w.finish(place.folder, top)
 	return w.result, nil
-}
-
-// topOf returns the entry of the saved folder itself.
-func (r *Repository) topOf(ctx context.Context, id string) (*Entry, error) {
-	lines, in, err := r.manifestOf(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	return lines.next()
-}
-
-// manifestOf opens the manifest of a backup.
-func (r *Repository) manifestOf(ctx context.Context, id string) (*lines, io.Closer, error) {
-	volume, err := r.volumeOf(ctx, id)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open the manifest: %w: %w", ErrDamaged, err)
-	}
-	in, err := openObject(ctx, r.kopia, volume)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open the manifest: %w: %w", ErrDamaged, err)
-	}
-	l, err := readManifest(in)
-	if err != nil {
-		return nil, nil, errors.Join(err, in.Close())
-	}
-	return l, in, nil
 }
 
 // A restorer is one Restore at work.

@@ -7,15 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/object"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
@@ -122,6 +119,8 @@ type saver struct {
 	// first holds the content of files with several names.
 	first map[uint64]*Entry
 	seen  map[uint64]bool
+	// found is what is known of the file that is walked over.
+	found *known
 	told  time.Time
 	// buffers are what files are read into.
 	buffers sync.Pool
@@ -139,7 +138,9 @@ func (s *saver) start() (end func(), err error) {
 		return nil, err
 	}
 	s.writer = writer
+	release := s.repository.packs.keepPages()
 	end = func() {
+		release()
 		if s.lines != nil {
 			s.lines.close()
 		}
@@ -167,6 +168,10 @@ func (s *saver) save(ctx context.Context) error {
 	bring, estimate := s.all, func() { s.tally.estimate(ctx, s.request.Folder) }
 	if s.request.Device != "" {
 		bring, estimate = s.device, nil
+	} else if s.past.entries > 0 { // most folders are about as large as they were
+		s.tally.whole.Store(s.past.bytes)
+		s.tally.of.Store(s.past.entries)
+		estimate = nil
 	}
 	stop := s.tally.tell(ctx, s.repository.options, "saving", estimate)
 	err = bring(ctx)
@@ -175,115 +180,4 @@ func (s *saver) save(ctx context.Context) error {
 		return errors.Join(err, s.checkpoint())
 	}
 	return s.finish()
-}
-
-// A job is an entry on its way into the manifest.
-type job struct {
-	entry *Entry
-	file  *os.File // nil where nothing has to be read
-	done  chan struct{}
-}
-
-// all brings the folder into the repository: one goroutine walks, some read files, one writes
-// the manifest in the order of the walk.
-func (s *saver) all(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	reads, queue := make(chan *job, ahead), make(chan *job, ahead)
-	group.Go(func() error {
-		defer close(reads)
-		defer close(queue)
-		w := &walker{gone: s.gone, visit: func(in *os.File, e *Entry) error { return s.send(ctx, in, e, reads, queue) }}
-		return w.walk(ctx, s.request.Folder)
-	})
-	for range min(max(runtime.GOMAXPROCS(0), 2), 8) {
-		group.Go(func() error {
-			for j := range reads {
-				err := s.read(ctx, j)
-				if j.file.Close(); err != nil {
-					return err
-				}
-				close(j.done)
-			}
-			return nil
-		})
-	}
-	group.Go(func() error { return s.collect(ctx, queue) })
-	err := group.Wait()
-	for j := range reads { // those that nobody read after an error
-		j.file.Close()
-	}
-	return err
-}
-
-func (s *saver) collect(ctx context.Context, queue <-chan *job) error {
-	for j := range queue {
-		select {
-		case <-j.done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if err := s.keep(j.entry); err != nil {
-			return err
-		}
-		if err := s.repository.failed(); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
-}
-
-// send decides whether an entry's content has to be read, and queues it.
-func (s *saver) send(ctx context.Context, in *os.File, e *Entry, reads, queue chan<- *job) error {
-	j := &job{entry: e, done: make(chan struct{})}
-	if err := s.prepare(in, j); err != nil {
-		return err
-	}
-	if j.file == nil {
-		close(j.done)
-	} else {
-		select {
-		case reads <- j:
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), j.file.Close())
-		}
-	}
-	select {
-	case queue <- j:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *saver) prepare(in *os.File, j *job) error {
-	e := j.entry
-	if e.Kind != File || e.Unread != "" {
-		return nil
-	}
-	if e.Link != 0 {
-		if s.seen[e.Link] {
-			return nil // the first of its names brings the content
-		}
-		s.seen[e.Link] = true
-	}
-	known, err := s.past.find(s.kopia, s.repository, e)
-	if err != nil {
-		return err
-	}
-	if known != nil {
-		e.SHA256, e.Object, e.Extents = known.SHA256, known.Object, known.Extents
-		s.tally.reused.Add(1)
-		s.tally.passed.Add(e.Size)
-		return nil
-	}
-	j.file, err = openFile(in, e)
-	if err != nil {
-		e.Unread = reason(err)
-	}
-	return nil
-}
-
-// gone tells an entry that went away while the folder was read: as if it had gone before.
-func (s *saver) gone(path Name) {
-	s.repository.options.Log.Debug("went away while the folder was read", "path", string(path))
 }

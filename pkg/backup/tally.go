@@ -36,28 +36,32 @@ func (t *tally) work() (done, of int64) {
 	return min(t.entries.Load()*perEntry+t.bytes.Load()+t.passed.Load(), of), of
 }
 
-// heartbeat is how often progress is told.
-const heartbeat = time.Second
+// heartbeat is how often progress is told, and patience after how many heartbeats it is worth
+// another walk to know how much is left.
+const (
+	heartbeat = time.Second
+	patience  = 5
+)
 
 // tell tells how the work goes on until stop is called. estimate, which may be nil, runs
-// beside it.
+// beside it unless the work is done soon.
 func (t *tally) tell(ctx context.Context, o Options, verb string, estimate func()) (stop func()) {
 	began := o.Now()
 	done := make(chan struct{})
 	var both sync.WaitGroup
-	if estimate != nil {
-		both.Go(estimate)
-	}
 	both.Go(func() {
 		ticker := time.NewTicker(heartbeat)
 		defer ticker.Stop()
-		for {
+		for beats := 1; ; beats++ {
 			select {
 			case <-done:
 				return
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
+				if beats == patience && estimate != nil {
+					both.Go(estimate)
+				}
 				o.Log.Info(verb, t.attributes(o.Now().Sub(began))...) //nolint:sloglint // one of a few constant words
 			}
 		}

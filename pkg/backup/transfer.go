@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"time"
 
-	"github.com/kopia/kopia/repo/object"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/knowngood/knowngood/pkg/release"
@@ -129,11 +129,7 @@ func (s *saver) arrived(e *Entry) (bool, error) {
 		if old == nil || old.Object == "" || old.SHA256 != e.SHA256 || old.Size != e.Size {
 			continue
 		}
-		id, err := object.ParseID(old.Object)
-		if err != nil {
-			continue
-		}
-		if contents, err := s.repository.kopia.VerifyObject(s.kopia, id); err == nil && !s.repository.marked(s.kopia, contents) {
+		if contents, err := contentsOf(s.kopia, s.repository.kopia, old.Object); err == nil && !slices.ContainsFunc(contents, isMarked) {
 			e.Object = old.Object
 			s.tally.reused.Add(1)
 			s.tally.passed.Add(e.Size)

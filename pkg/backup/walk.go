@@ -22,6 +22,8 @@ type walker struct {
 	visit func(in *os.File, e *Entry) error
 	// gone gets the paths of entries that went away while the folder was read.
 	gone func(path Name)
+	// spares, where it is not nil, tells whether a file's attributes need not be read.
+	spares func(e *Entry) (bool, error)
 
 	links map[[2]uint64]uint64
 }
@@ -88,8 +90,8 @@ func (w *walker) one(ctx context.Context, in *os.File, name string, path Name) e
 		return fmt.Errorf("look at %q: %w", path, err)
 	}
 	e := w.entry(path, &st)
-	if e.Xattrs, err = xattrs(throughParent(in, name)); err != nil {
-		e.Unread = reason(err)
+	if err := w.attributes(in, name, e); err != nil {
+		return err
 	}
 	switch e.Kind {
 	case Symlink:
@@ -106,6 +108,20 @@ func (w *walker) one(ctx context.Context, in *os.File, name string, path Name) e
 	case File, Fifo, Socket, Char, Block:
 	}
 	return w.visit(in, e)
+}
+
+// attributes gives an entry its extended attributes.
+func (w *walker) attributes(in *os.File, name string, e *Entry) error {
+	if w.spares != nil && e.Kind == File {
+		if spared, err := w.spares(e); spared || err != nil {
+			return err
+		}
+	}
+	var err error
+	if e.Xattrs, err = xattrs(throughParent(in, name)); err != nil {
+		e.Unread = reason(err)
+	}
+	return nil
 }
 
 // enter opens a folder and visits it. One that may not be read is visited without its content.

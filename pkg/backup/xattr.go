@@ -24,6 +24,16 @@ func unfollowed() file {
 	return file{list: unix.Llistxattr, get: unix.Lgetxattr, set: unix.Lsetxattr, remove: unix.Lremovexattr}
 }
 
+// opened has the calls for an open file. They need no path.
+func opened(fd int) file {
+	return file{
+		list:   func(_ string, buffer []byte) (int, error) { return unix.Flistxattr(fd, buffer) },
+		get:    func(_, name string, buffer []byte) (int, error) { return unix.Fgetxattr(fd, name, buffer) },
+		set:    func(_, name string, value []byte, flags int) error { return unix.Fsetxattr(fd, name, value, flags) },
+		remove: func(_, name string) error { return unix.Fremovexattr(fd, name) },
+	}
+}
+
 // xattrs returns the extended attributes of what lies at the path, which may be a link: nil
 // where it has none, or the file system knows none.
 func xattrs(path string) (map[string][]byte, error) { return unfollowed().all(path) }

@@ -52,11 +52,8 @@ func (w *restorer) bytes(ctx context.Context, c pending) (damaged, err error) {
 	var at int64
 	for i := 0; i+1 < len(data); i += 2 {
 		zeros(digest, data[i]-at)
-		if _, err := in.Seek(data[i], io.SeekStart); err != nil {
-			return err, ctx.Err()
-		}
-		if _, err := c.file.Seek(data[i], io.SeekStart); err != nil {
-			return nil, err
+		if damaged, err = seek(ctx, in, c.file, data[i]-at); damaged != nil || err != nil {
+			return damaged, err
 		}
 		if damaged, err = w.copy(ctx, io.MultiWriter(digest, c.file), in, data[i+1]); damaged != nil || err != nil {
 			return damaged, err
@@ -67,7 +64,22 @@ func (w *restorer) bytes(ctx context.Context, c pending) (damaged, err error) {
 	if sum := hex.EncodeToString(digest.Sum(nil)); sum != c.entry.SHA256 {
 		return fmt.Errorf("its SHA-256 is %s, want %s", sum, c.entry.SHA256), nil
 	}
+	if at == c.entry.Size {
+		return nil, nil // its last byte is written
+	}
 	return nil, c.file.Truncate(c.entry.Size)
+}
+
+// seek steps over a hole on both sides.
+func seek(ctx context.Context, in io.Seeker, to *os.File, hole int64) (damaged, err error) {
+	if hole == 0 {
+		return nil, nil
+	}
+	if _, err := in.Seek(hole, io.SeekCurrent); err != nil {
+		return err, ctx.Err()
+	}
+	_, err = to.Seek(hole, io.SeekCurrent)
+	return nil, err
 }
 
 func (w *restorer) copy(ctx context.Context, to io.Writer, in io.Reader, length int64) (damaged, err error) {
@@ -93,6 +105,9 @@ func (w *restorer) copy(ctx context.Context, to io.Writer, in io.Reader, length 
 
 // zeros adds a hole to a digest.
 func zeros(digest io.Writer, length int64) {
+	if length <= 0 {
+		return // most files have no hole, and need no block
+	}
 	var block [64 << 10]byte
 	for length > 0 {
 		n, _ := digest.Write(block[:min(length, int64(len(block)))]) // never fails
@@ -104,24 +119,23 @@ func zeros(digest io.Writer, length int64) {
 // a new owner takes set-id bits and capabilities away, and an ACL changes the mode.
 func (w *restorer) finish(file *os.File, e *Entry) {
 	fd := int(file.Fd())
-	path := fmt.Sprintf("/proc/self/fd/%d", fd)
 	now, err := stat(file)
 	if err == nil && (now.Uid != e.UID || now.Gid != e.GID) {
 		err = unix.Fchown(fd, int(e.UID), int(e.GID))
 	}
 	w.unless(e, "owner", err)
-	attributes := path
-	if e.Kind == Folder {
-		attributes += "/."
-	}
-	w.unless(e, "attributes", followed(attributes, e))
+	w.unless(e, "attributes", setXattrs("", e.Xattrs, opened(fd)))
 	w.unless(e, "mode", unix.Fchmod(fd, e.Mode))
-	w.unless(e, "times", unix.UtimesNanoAt(unix.AT_FDCWD, path, e.times(), 0))
+	w.unless(e, "times", e.stamp(fd))
 }
 
-// followed sets the attributes of an open file, whose path under /proc is a link to it.
-func followed(path string, e *Entry) error {
-	return setXattrs(path, e.Xattrs, file{list: unix.Listxattr, get: unix.Getxattr, set: unix.Setxattr, remove: unix.Removexattr})
+// stamp gives an open file its times.
+func (e *Entry) stamp(fd int) error {
+	err := unix.UtimesNanoAt(fd, "", e.times(), unix.AT_EMPTY_PATH)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) { // Linux before 5.8 wants a path
+		err = unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), e.times(), 0)
+	}
+	return err
 }
 
 // dress does the same for what is never opened: links, FIFOs, sockets and devices.

@@ -98,7 +98,9 @@ func (r results) add(work, engine string, c cost) {
 func measure(t *testing.T, tree tree, mixed int64, round uint64, engines []engine, found results) {
 	t.Helper()
 	top := t.TempDir()
-	defer os.RemoveAll(top)
+	if !tree.stays() {
+		defer os.RemoveAll(top)
+	}
 	folder, g, bytes := filepath.Join(top, "tree"), newGenerator(round+1), tree.share(mixed)
 	check(t, os.MkdirAll(folder, 0o755))
 	check(t, tree.make(g, folder, bytes))
@@ -114,7 +116,11 @@ func measure(t *testing.T, tree tree, mixed int64, round uint64, engines []engin
 			check(t, tree.change(g, folder, bytes))
 		}
 		for _, e := range turn {
-			found.add(work, e.name, perform(t, e, work, folder, filepath.Join(top, "restored")))
+			to := filepath.Join(top, "restored-"+filepath.Base(e.home))
+			found.add(work, e.name, perform(t, e, work, folder, to))
+			if !tree.stays() {
+				check(t, os.RemoveAll(to))
+			}
 		}
 	}
 }
@@ -149,7 +155,6 @@ func perform(t *testing.T, e engine, work, folder, to string) cost {
 			}
 			return same(path, filepath.Join(at, inside))
 		}))
-		check(t, os.RemoveAll(to))
 	}
 	return took
 }
@@ -207,7 +212,7 @@ func (r results) judge(t *testing.T, name string, mb int) {
 	most("growth against restic", r.best(works[1], "knowngood").Stored, slack*r.best(works[1], "restic").Stored)
 	restored := r.best("restore", "knowngood")
 	most("restore, memory", restored.Peak, 300)
-	if name == "small files" {
+	if name == smallFiles {
 		most("restore, cpu against restic", restored.CPU, r.best("restore", "restic").CPU)
 	}
 }

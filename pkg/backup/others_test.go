@@ -21,7 +21,7 @@ func TestARepositoryOfSeveralIsToldOf(t *testing.T) {
 	write(t, filepath.Join(source, "a"), "a")
 	save(t, r, source)
 	save(t, r, source)
-	if strings.Contains(log.String(), "also-of") {
+	if strings.Contains(log.String(), "also_of") {
 		t.Errorf("its own backups are those of another: %s", &log)
 	}
 	q := request(source)
@@ -29,7 +29,7 @@ func TestARepositoryOfSeveralIsToldOf(t *testing.T) {
 	if _, err := r.Save(t.Context(), q); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(log.String(), "also-of=shop/production") {
+	if !strings.Contains(log.String(), "also_of=shop/production") {
 		t.Errorf("not told: %s", &log)
 	}
 }

@@ -48,7 +48,7 @@ func (r *Repository) tellOthers(ctx context.Context, l Label) error {
 	if len(others) > 0 {
 		slices.Sort(others)
 		r.options.Log.Warn("one key opens this repository, and destroyed it takes the backups of all with it: give each application and environment one of its own",
-			"also-of", strings.Join(slices.Compact(others), ", "))
+			"also_of", strings.Join(slices.Compact(others), ", "))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +166,36 @@ func TestTheTwinsAreTheSame(t *testing.T) {
 		}
 		if len(one.Env) != len(twin.Env) || len(task.Results) != len(twin.Results) {
 			t.Errorf("%s: %d and %d variables, %d and %d results", name, len(one.Env), len(twin.Env), len(task.Results), len(twin.Results))
+		}
+	}
+}
+
+// TestResultsThatAreNamedAreDeclared holds every mention of a result to what the file, or the
+// StepAction that it refers to, declares: Tekton leaves the variable of another as it stands.
+func TestResultsThatAreNamedAreDeclared(t *testing.T) {
+	t.Parallel()
+	named := regexp.MustCompile(`\$\((?:step\.)?results\.([a-z-]+)\.path\)|\$\(steps\.[a-z-]+\.results\.([a-z-]+)\)`)
+	for _, spec := range specs() {
+		if !spec.Has(step.Tekton) {
+			continue
+		}
+		for _, kind := range []string{"task", "stepaction"} {
+			folder := filepath.Join(root, "tekton", kind, "knowngood-"+spec.ID())
+			for _, path := range []string{filepath.Join(folder, "knowngood-"+spec.ID()+".yaml"), filepath.Join(folder, "samples/run.yaml")} {
+				text, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found := named.FindAllStringSubmatch(string(text), -1)
+				if len(found) == 0 && filepath.Base(path) != "run.yaml" {
+					t.Errorf("%s names no result", path)
+				}
+				for _, of := range found {
+					if !slices.ContainsFunc(spec.Outputs, func(out step.Output) bool { return out.Name == of[1]+of[2] }) {
+						t.Errorf("%s names the result %s, which is not declared", path, of[1]+of[2])
+					}
+				}
+			}
 		}
 	}
 }

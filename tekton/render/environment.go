@@ -13,13 +13,17 @@ import (
 // paths are Tekton's variables for what a Task and a StepAction name differently.
 type paths struct{ result, records, authorities string }
 
-func inTask() paths {
-	return paths{"$(results.run.path)", "$(workspaces.records.path)", "$(workspaces.ssl-ca-directory.path)"}
+// inTask and inStepAction name the first of a step's results: the program finds the others beside it.
+func inTask(spec step.Spec) paths {
+	return paths{"$(results." + first(spec) + ".path)", "$(workspaces.records.path)", "$(workspaces.ssl-ca-directory.path)"}
 }
 
-func inStepAction() paths {
-	return paths{"$(step.results.run.path)", "$(params.records)", "$(params.ssl-ca-directory)"}
+func inStepAction(spec step.Spec) paths {
+	return paths{"$(step.results." + first(spec) + ".path)", "$(params.records)", "$(params.ssl-ca-directory)"}
 }
+
+// first is the output that stands for all.
+func first(spec step.Spec) string { return spec.Outputs[0].Name }
 
 // environment gives every input to the program. An empty value counts as absent.
 func environment(spec step.Spec, config Config, at paths) []corev1.EnvVar {

@@ -72,7 +72,7 @@ func StepActionSample(spec step.Spec) (string, error) {
 		Spec: pipeline.TaskSpec{
 			Workspaces: workspaces()[:2],
 			Results: []pipeline.TaskResult{{
-				Name: "run", Type: pipeline.ResultsTypeString, Value: text("$(steps." + spec.ID() + ".results.run)"),
+				Name: first(spec), Type: pipeline.ResultsTypeString, Value: text("$(steps." + spec.ID() + ".results." + first(spec) + ")"),
 			}},
 			Steps: []pipeline.Step{{Name: spec.ID(), Ref: &pipeline.Ref{Name: Name(spec)}, Params: params}},
 		},

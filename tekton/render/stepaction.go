@@ -26,7 +26,7 @@ func StepAction(spec step.Spec, config Config) (string, error) {
 			Command:         []string{"/knowngood"},
 			Args:            strings.Fields(spec.Name),
 			WorkingDir:      "$(params.source)",
-			Env:             environment(spec, config, inStepAction()),
+			Env:             environment(spec, config, inStepAction(spec)),
 			SecurityContext: restricted(),
 		},
 	})

@@ -28,7 +28,7 @@ func Task(spec step.Spec, config Config) (string, error) {
 				Command:         []string{"/knowngood"},
 				Args:            strings.Fields(spec.Name),
 				WorkingDir:      "$(workspaces.source.path)",
-				Env:             environment(spec, config, inTask()),
+				Env:             environment(spec, config, inTask(spec)),
 				SecurityContext: restricted(),
 			}},
 		},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/content"
+	"github.com/kopia/kopia/repo/format"
 
 	"github.com/knowngood/knowngood/pkg/bucket"
 )
@@ -30,6 +31,8 @@ type packs struct {
 	locks *locks
 	// list lists the bucket.
 	list func(ctx context.Context, prefix string) ([]bucket.Object, error)
+	// view is what is seen of the bucket.
+	view view
 
 	pages pages
 	used  int64
@@ -61,6 +64,11 @@ func isPack(id blob.ID) bool { return len(id) > 0 && id[:1] == content.PackBlobI
 func (p *packs) GetBlob(ctx context.Context, id blob.ID, offset, length int64, output blob.OutputBuffer) error {
 	if offset >= 0 && length > 0 && p.isPaged(id) {
 		return p.getPaged(ctx, id, offset, length, output)
+	}
+	if spare := p.seen().format; spare != nil && id == format.KopiaRepositoryBlobID {
+		output.Reset()
+		_, err := output.Write(spare)
+		return err
 	}
 	held := p.find(id)
 	if held == nil || offset < 0 || length <= 0 {

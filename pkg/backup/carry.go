@@ -41,6 +41,9 @@ func (w *copying) carry(ctx context.Context, b release.Backup, id string, spoile
 	if own := verified[id]; own != nil && (!own.Carried || proof != nil && !proof.At.After(own.At)) {
 		proof = nil
 	}
+	if err := errors.Join(w.held.held(), w.to.disown(ctx, spoiled)); err != nil {
+		return err
+	}
 	if hold != nil || proof != nil || len(spoiled) > 0 {
 		err = repo.WriteSession(ctx, w.to.kopia, repo.WriteSessionOptions{Purpose: "copy"}, func(ctx context.Context, writer repo.RepositoryWriter) error {
 			return w.note(ctx, writer, id, hold, proof, spoiled)

@@ -143,6 +143,9 @@ func (s *saver) finish() error {
 	if err := s.writer.Flush(s.kopia); err != nil {
 		return err
 	}
+	if err := errors.Join(s.repository.keepSpare(s.kopia), s.repository.acknowledge(s.kopia, string(id))); err != nil {
+		return err
+	}
 	s.made.ID, s.made.Stored = string(id), s.tally.uploaded.Load()
 	return nil
 }

@@ -70,7 +70,13 @@ func (r *Repository) ChangeKey(ctx context.Context, key step.Hidden) error {
 	if err := r.packs.DeleteBlob(ctx, format.KopiaBlobCfgBlobID); err != nil {
 		return fmt.Errorf("change the key of %s: %w", r.Place(), err)
 	}
+	if err := r.dropSpare(ctx); err != nil {
+		return fmt.Errorf("change the key of %s: %w", r.Place(), err)
+	}
 	if err := manager.ChangePassword(ctx, key.Reveal()); err != nil {
+		return fmt.Errorf("change the key of %s: %w", r.Place(), err)
+	}
+	if err := r.renewSpare(ctx); err != nil {
 		return fmt.Errorf("change the key of %s: %w", r.Place(), err)
 	}
 	o := r.options

@@ -214,6 +214,13 @@ func TestDamageIsNeverSilent(t *testing.T) {
 		again, err := backup.Open(t.Context(), o)
 		if err != nil {
 			named++
+			repaired(t, o, one.object+" "+one.damage, ids)
+			continue
+		}
+		if _, err := again.List(t.Context(), backup.Query{}); err != nil {
+			again.Close(t.Context())
+			named++
+			repaired(t, o, one.object+" "+one.damage, ids)
 			continue
 		}
 		for _, id := range ids {

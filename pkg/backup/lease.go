@@ -206,7 +206,7 @@ func (l *lease) alone(ctx context.Context, wait time.Duration) ([]Use, error) {
 		if err != nil {
 			return nil, err
 		}
-		rival := firstOf(found, l.use.Work)
+		rival := rivalOf(found, l.use.Work)
 		if rival == nil {
 			return found, nil
 		}

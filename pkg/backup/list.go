@@ -14,6 +14,7 @@ import (
 	"github.com/kopia/kopia/repo/manifest"
 	"github.com/kopia/kopia/snapshot"
 
+	"github.com/knowngood/knowngood/pkg/bucket"
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
 )
@@ -44,6 +45,11 @@ func (q Query) selectsCopy(b release.Backup) bool {
 // the repository are none of ours. A backup whose note cannot be read is an error that names
 // it, which comes with the others.
 func (r *Repository) List(ctx context.Context, q Query) ([]release.Backup, error) {
+	gone, err := r.missing(ctx)
+	if err != nil {
+		return nil, r.unlisted(ctx, err)
+	}
+	gone = slices.DeleteFunc(gone, func(id string) bool { return !strings.HasPrefix(id, q.ID) })
 	notes, err := r.kopia.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: snapshot.ManifestType})
 	if err != nil {
 		return nil, fmt.Errorf("list the backups in %s: %w", r.Place(), err)
@@ -78,7 +84,16 @@ func (r *Repository) List(ctx context.Context, q Query) ([]release.Backup, error
 		}
 		return strings.Compare(b.ID, a.ID)
 	})
-	return found, errors.Join(errs...)
+	return found, errors.Join(append(errs, absent(gone))...)
+}
+
+// unlisted tells why there is no list. A piece of it that cannot be read hides all others.
+func (r *Repository) unlisted(ctx context.Context, err error) error {
+	err = fmt.Errorf("list the backups in %s: %w", r.Place(), err)
+	if ctx.Err() != nil || bucket.IsForbidden(err) {
+		return err
+	}
+	return fault.Hint(err, "where the bucket answers, a part of the list is damaged; %s", repairHint)
 }
 
 // Find returns the one backup that the query selects: by ID that with the id, else the newest.

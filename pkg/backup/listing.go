@@ -42,8 +42,9 @@ func (p *packs) ListBlobs(ctx context.Context, prefix blob.ID, each func(blob.Me
 	if err != nil {
 		return translate(err)
 	}
+	hidden := p.seen().hidden
 	for _, object := range found {
-		if strings.HasPrefix(object.Key, ownPrefix) {
+		if strings.HasPrefix(object.Key, ownPrefix) || hidden != nil && hidden(blob.ID(object.Key)) {
 			continue
 		}
 		if err := each(blob.Metadata{BlobID: blob.ID(object.Key), Length: object.Size, Timestamp: object.Written}); err != nil {

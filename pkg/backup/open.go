@@ -104,14 +104,18 @@ func (o Options) empty(err error) error {
 }
 
 func (r *Repository) connect(ctx context.Context) error {
-	r.locks = &locks{bucket: r.bucket, wanted: r.options.Lock, now: r.options.Now}
-	if err := r.locks.ready(ctx); err != nil {
+	base, err := r.reach(ctx)
+	if err != nil {
 		return err
 	}
-	base := &storage{bucket: r.bucket, handle: r.handle, locks: r.locks}
 	there, err := isSetUp(ctx, base)
 	if err != nil {
 		return err
+	}
+	if !there {
+		if spare, err := spareFor(ctx, r.bucket); err != nil || spare != nil {
+			return errors.Join(err, r.diagnosed(ctx, fmt.Errorf("%s holds no kopia.repository any more", r.Place())))
+		}
 	}
 	if !there && !r.options.Setup {
 		return r.options.empty(fmt.Errorf("%s holds no kopia.repository", r.Place()))
@@ -121,16 +125,32 @@ func (r *Repository) connect(ctx context.Context) error {
 			return err
 		}
 	}
-	r.packs = &packs{Storage: retrying.NewWrapper(base), list: r.objects, locks: r.locks}
-	err = r.openKopia(ctx)
+	if err = r.openKopia(ctx); err != nil && ctx.Err() == nil {
+		err = r.diagnosed(ctx, err)
+	}
 	switch {
 	case errors.Is(err, repo.ErrInvalidPassword):
-		return fault.Hint(fault.Exit(fault.Usage, fmt.Errorf("open the repository %s: %w", r.Place(), ErrPassword)),
-			"give the key with which the repository was set up, or the one that key rotate made; nothing opens it without its key")
+		return r.wrongKey()
 	case err != nil:
 		return fmt.Errorf("open the repository %s: %w", r.Place(), err)
 	}
 	return nil
+}
+
+func (r *Repository) wrongKey() error {
+	return fault.Hint(fault.Exit(fault.Usage, fmt.Errorf("open the repository %s: %w", r.Place(), ErrPassword)),
+		"give the key with which the repository was set up, or the one that key rotate made; nothing opens it without its key")
+}
+
+// reach makes ready what kopia and this package write through.
+func (r *Repository) reach(ctx context.Context) (*storage, error) {
+	r.locks = &locks{bucket: r.bucket, wanted: r.options.Lock, now: r.options.Now}
+	if err := r.locks.ready(ctx); err != nil {
+		return nil, err
+	}
+	base := &storage{bucket: r.bucket, handle: r.handle, locks: r.locks}
+	r.packs = &packs{Storage: retrying.NewWrapper(base), list: r.objects, locks: r.locks}
+	return base, nil
 }
 
 // openKopia hands kopia the file by which alone it opens a repository. The file lives in

@@ -125,6 +125,13 @@ func (r *Repository) giveUp(ctx context.Context, p Plan, held *lease) error {
 	if len(gone) == 0 && len(ids) == 0 {
 		return nil
 	}
+	var receipts []string
+	for _, b := range gone {
+		receipts = append(receipts, b.ID)
+	}
+	if err := errors.Join(held.held(), r.disown(ctx, receipts)); err != nil {
+		return err
+	}
 	return repo.WriteSession(ctx, r.kopia, repo.WriteSessionOptions{Purpose: "prune"}, func(ctx context.Context, w repo.RepositoryWriter) error {
 		for _, b := range gone {
 			ids = append(ids, manifest.ID(b.ID))

@@ -49,7 +49,7 @@ func (r *Repository) maintain(ctx context.Context, held *lease) (Upkeep, error) 
 		return Upkeep{}, err
 	}
 	for _, other := range others {
-		if other.Work != usePrune { // another that prunes sees our lease, and waits
+		if other.Work != usePrune && other.Work != useRepair { // another that prunes or repairs sees our lease, and waits
 			return Upkeep{Postponed: other.String()}, nil
 		}
 	}

@@ -3,6 +3,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,7 @@ const (
 	usePrune   = "prune"
 	useHold    = "hold"
 	useCopy    = "copy"
+	useRepair  = "repair"
 )
 
 // A Use says who is at work in a repository. It is the content of a lease.
@@ -118,6 +120,18 @@ func isJSON(err error) bool {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	return errors.As(err, &syntax) || errors.As(err, &kind) || strings.Contains(err.Error(), "parsing time")
+}
+
+// rivalOf returns one that does the same work, or of prune and repair the other: the one takes away
+// what the other may be about to find.
+func rivalOf(uses []Use, work string) *Use {
+	switch work {
+	case usePrune:
+		return cmp.Or(firstOf(uses, usePrune), firstOf(uses, useRepair))
+	case useRepair:
+		return cmp.Or(firstOf(uses, useRepair), firstOf(uses, usePrune))
+	}
+	return firstOf(uses, work)
 }
 
 func firstOf(uses []Use, work string) *Use {

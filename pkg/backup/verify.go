@@ -74,6 +74,7 @@ func (r *Repository) prove(ctx context.Context, p Proof) (release.Verification, 
 // suspected returns the error, after the contents were noted that a damaged backup may lack.
 func (r *Repository) suspected(ctx context.Context, id string, err error) error {
 	if errors.Is(err, ErrDamaged) {
+		err = fault.Hint(err, "what the index lost can be brought back: knowngood backup repair; what the bucket lost is stored anew by the next save that still has it")
 		return errors.Join(err, r.suspect(ctx, id))
 	}
 	return err

@@ -4,6 +4,7 @@ package backup_test
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,32 +77,52 @@ func twice(t *testing.T) (place, source string, ids []string) {
 func TestWhatAllBackupsNeedIsRepaired(t *testing.T) {
 	t.Parallel()
 	place, _, ids := twice(t)
-	entries, err := os.ReadDir(place)
-	check(err)
-	for _, entry := range entries {
-		if name := entry.Name(); !strings.HasPrefix(name, "x") && name != "kopia.repository" {
-			continue
+	for _, one := range harms(t, place, 4, "x", "kopia.repository") {
+		o := options(t, one.place)
+		told(t, o, one, ids)
+		did, proved := repaired(t, o, one.what(), ids)
+		if !slices.Equal(proved, ids) || !did.Needed() {
+			t.Errorf("%s: proved are %v of %v after %+v", one.what(), proved, ids, did)
 		}
-		for damage, harm := range damages {
-			what := entry.Name() + " " + damage
-			copied := filepath.Join(t.TempDir(), "copy")
-			check(os.CopyFS(copied, os.DirFS(place)))
-			harm(t, filepath.Join(copied, entry.Name()))
-			o := options(t, copied)
-			told(t, o, what, entry.Name(), damage == "forgotten", ids)
-			did, proved := repaired(t, o, what, ids)
-			if !slices.Equal(proved, ids) || !did.Needed() {
-				t.Errorf("%s: proved are %v of %v after %+v", what, proved, ids, did)
-			}
-			if again, err := backup.Repair(t.Context(), o, backup.Repairing{}); err != nil || again.Needed() {
-				t.Errorf("%s: a second repair finds %+v, %v", what, again, err)
-			}
+		if again, err := backup.Repair(t.Context(), o, backup.Repairing{}); err != nil || again.Needed() {
+			t.Errorf("%s: a second repair finds %+v, %v", one.what(), again, err)
 		}
 	}
 }
 
+// A harm is a copy of a repository in which one object was damaged.
+type harm struct{ place, object, damage string }
+
+func (h harm) what() string { return h.object + " " + h.damage }
+
+// harms damages each object whose name begins with one of the prefixes, in each way; or, unless it
+// is a soak, a sample of that.
+func harms(t *testing.T, place string, sample int, prefixes ...string) []harm {
+	t.Helper()
+	entries, err := os.ReadDir(place)
+	check(err)
+	var all []harm
+	for _, entry := range entries {
+		if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(entry.Name(), p) }) {
+			continue
+		}
+		for _, damage := range slices.Sorted(maps.Keys(damages)) {
+			all = append(all, harm{object: entry.Name(), damage: damage})
+		}
+	}
+	random := dice(t, 4)
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	all = all[:min(times(t, sample, len(all)), len(all))]
+	for i := range all {
+		all[i].place = filepath.Join(t.TempDir(), "copy")
+		check(os.CopyFS(all[i].place, os.DirFS(place)))
+		damages[all[i].damage](t, filepath.Join(all[i].place, all[i].object))
+	}
+	return all
+}
+
 // told makes sure that damage is told with its cure before it is repaired.
-func told(t *testing.T, o backup.Options, what, object string, lost bool, ids []string) {
+func told(t *testing.T, o backup.Options, one harm, ids []string) {
 	t.Helper()
 	r, err := backup.Open(t.Context(), o)
 	if err == nil {
@@ -114,9 +135,9 @@ func told(t *testing.T, o backup.Options, what, object string, lost bool, ids []
 		}
 	}
 	if err == nil || !errors.Is(err, backup.ErrDamaged) || !strings.Contains(strings.Join(fault.Hints(err), " "), "backup repair") {
-		t.Errorf("%s: told is only %v, %q", what, err, fault.Hints(err))
-	} else if !lost && !strings.Contains(err.Error(), object) {
-		t.Errorf("%s: the error does not name the object: %v", what, err)
+		t.Errorf("%s: told is only %v, %q", one.what(), err, fault.Hints(err))
+	} else if one.damage != "forgotten" && !strings.Contains(err.Error(), one.object) {
+		t.Errorf("%s: the error does not name the object: %v", one.what(), err)
 	}
 }
 
@@ -124,33 +145,22 @@ func told(t *testing.T, o backup.Options, what, object string, lost bool, ids []
 func TestADamagedListHidesOnlyWhatItNamed(t *testing.T) {
 	t.Parallel()
 	place, source, ids := twice(t)
-	entries, err := os.ReadDir(place)
-	check(err)
-	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), "q") {
+	for _, one := range harms(t, place, 3, "q") {
+		o := options(t, one.place)
+		did, proved := repaired(t, o, one.what(), ids)
+		if len(proved) == 0 {
+			t.Errorf("%s: nothing is proved after %+v", one.what(), did)
+		}
+		if len(did.Missing) == 0 {
 			continue
 		}
-		for damage, harm := range damages {
-			what := entry.Name() + " " + damage
-			copied := filepath.Join(t.TempDir(), "copy")
-			check(os.CopyFS(copied, os.DirFS(place)))
-			harm(t, filepath.Join(copied, entry.Name()))
-			o := options(t, copied)
-			did, proved := repaired(t, o, what, ids)
-			if len(proved) == 0 {
-				t.Errorf("%s: nothing is proved after %+v", what, did)
-			}
-			if len(did.Missing) == 0 {
-				continue
-			}
-			if _, err := backup.Repair(t.Context(), o, backup.Repairing{Apply: true, Forget: true}); err != nil {
-				t.Errorf("%s: %v", what, err)
-			}
-			r := open(t, o)
-			made := save(t, r, source)
-			if all, err := r.List(t.Context(), backup.Query{}); err != nil || !slices.ContainsFunc(all, func(b release.Backup) bool { return b.ID == made.ID }) {
-				t.Errorf("%s: after it was forgotten: %v, %v", what, all, err)
-			}
+		if _, err := backup.Repair(t.Context(), o, backup.Repairing{Apply: true, Forget: true}); err != nil {
+			t.Errorf("%s: %v", one.what(), err)
+		}
+		r := open(t, o)
+		made := save(t, r, source)
+		if all, err := r.List(t.Context(), backup.Query{}); err != nil || !slices.ContainsFunc(all, func(b release.Backup) bool { return b.ID == made.ID }) {
+			t.Errorf("%s: after it was forgotten: %v, %v", one.what(), all, err)
 		}
 	}
 }

@@ -23,6 +23,7 @@ func All() []Step {
 		&BackupVerify{},
 		&BackupHold{},
 		&BackupLink{},
+		&BackupRepair{},
 		&Prune{},
 		&Hold{},
 		&KeyInit{},

@@ -57,17 +57,24 @@ func (v *vault) declareReach(set *step.Set) {
 // open opens the repository of an application in an environment. setup makes it where there is
 // none.
 func (v *vault) open(ctx context.Context, run *Run, app, environment string, setup bool) (*backup.Repository, error) {
-	place, err := v.place(run, app, environment)
-	if err != nil && v.links == nil {
-		return nil, err
-	}
-	key, err := v.key(ctx, run)
+	options, err := v.options(ctx, run, app, environment)
 	if err != nil {
 		return nil, err
 	}
-	return backup.Open(ctx, backup.Options{
-		Place: place, Password: key, App: app, Environment: environment, Now: run.Now, Log: run.Log, Setup: setup, AllowHTTP: v.allowHTTP, Lock: v.lock, Links: v.links,
-	})
+	options.Setup = setup
+	return backup.Open(ctx, options)
+}
+
+// options say which repository is meant, and hold its key.
+func (v *vault) options(ctx context.Context, run *Run, app, environment string) (backup.Options, error) {
+	place, err := v.place(run, app, environment)
+	if err != nil && v.links == nil {
+		return backup.Options{}, err
+	}
+	key, err := v.key(ctx, run)
+	return backup.Options{
+		Place: place, Password: key, App: app, Environment: environment, Now: run.Now, Log: run.Log, AllowHTTP: v.allowHTTP, Lock: v.lock, Links: v.links,
+	}, err
 }
 
 func (v *vault) place(run *Run, app, environment string) (string, error) {

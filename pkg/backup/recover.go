@@ -46,6 +46,9 @@ func (m *mending) recover(ctx context.Context, acknowledged []string) error {
 		if err := m.readable(ctx, w); err != nil {
 			return err
 		}
+		if err := changed(ctx, w); err != nil {
+			return err
+		}
 		after, err := listed(ctx, w)
 		if err != nil {
 			return err
@@ -60,6 +63,20 @@ func (m *mending) recover(ctx context.Context, acknowledged []string) error {
 		return nil
 	}
 	return err
+}
+
+// changed makes kopia read the list anew. What is taken in from packs is no change to it, and before
+// the first one, as with an index of which nothing is left, it takes the list for read and empty.
+func changed(ctx context.Context, w repo.DirectRepositoryWriter) error {
+	none, err := content.ParseID(string(manifest.ContentPrefix) + strings.Repeat("0", 32))
+	if err != nil {
+		return err
+	}
+	// To ask for the deletion of what is not there changes nothing else.
+	if err := w.ContentManager().DeleteContent(ctx, none); !errors.Is(err, content.ErrContentNotFound) {
+		return err
+	}
+	return nil
 }
 
 // unnamed returns the packs that hold something which no index names.

@@ -136,13 +136,34 @@ one_cluster() {
   export KNOWNGOOD_TEST_KUBECONFIG="$kubeconfig" KNOWNGOOD_TEST_INSTANCE="$instance"
 }
 
+# images brings onto the nodes what suites need, and names it to them: an S3 server, and what the
+# caller asks for.
+images() {
+  say "images for the suites"
+  program store versitygw
+  go -C test/image build -o "$scratch/image" .
+  mkdir -p "$scratch/images"
+  go run ./test/product/images -tool "$scratch/image" -work "$scratch/images" -store "$built" "$@" >"$scratch/archives"
+  xargs "$scratch/cluster" load --name "$instance" <"$scratch/archives"
+  # By name, since a node tells late what it holds.
+  export KNOWNGOOD_TEST_STORE_IMAGE=knowngood.test/store:test KNOWNGOOD_TEST_IMAGE=knowngood.test/knowngood:test
+}
+
+# all_images are for suites that run without the releases of the shop before them.
+all_images() {
+  go -C test/shop build -o "$scratch/shop" .
+  images -own -shop "$scratch/shop" -cache "$(cache)/images"
+}
+
 # cluster_tests run the suites that ask for a real cluster, on an instance of their own.
 cluster_tests() {
   one_cluster --with tekton
   say "whole releases of the shop"; go test -count=1 -timeout 30m -v ./test/journey
   suites=$(grep -rl test/realcluster --include='*_test.go' pkg cmd | xargs -n 1 dirname | sort -u | sed 's|^|./|')
+  images
+  say "suites on the cluster"
   # shellcheck disable=SC2086 # one word each
-  say "suites on the cluster"; go test -count=1 -p 1 $suites
+  tested go test -count=1 -timeout 20m -p 1 $suites
   say "the shop on the cluster"
   SHOP_TEST_SCAN=1 SHOP_TEST_KUBECTL="$scratch/cluster kubectl --name $instance" \
     SHOP_TEST_LOAD="$scratch/cluster load --name $instance" SHOP_TEST_IMAGES="$(cache)/images" \
@@ -371,6 +392,7 @@ soak_releases() {
 # soak_restores kills restores in place, and tries all of them on a real cluster.
 soak_restores() {
   one_cluster
+  all_images
   soaked "restores on a real cluster" ./pkg/restore
   soaked "kills of restores in place, and each of their permissions" -run TestRestore ./cmd/internal/steps
 }

@@ -51,14 +51,10 @@ func keep(t *testing.T) keeper {
 	})
 	tool := filepath.Join(k.Cache, "images", "image")
 	own, store := filepath.Join(k.Work, "knowngood.tar"), filepath.Join(k.Work, "store.tar")
-	fatal(t, product.Image(t.Context(), product.Request{
-		Root: k.Root, Work: k.Work, Tool: tool, Name: k.image, Version: "test", Revision: "none", Out: k.Out,
-	}, own))
-	data, err := os.ReadFile(program)
-	fatal(t, err)
-	k.write("store/versitygw", data)
-	k.write("store/Dockerfile", []byte("FROM scratch\nCOPY --chmod=755 versitygw /versitygw\nUSER 65532:65532\nENTRYPOINT [\"/versitygw\"]\n"))
-	fatal(t, k.run(t.Context(), k.Root, tool, "build", "-t", "knowngood.test/store:protect", "-o", store, filepath.Join(k.Work, "store")))
+	request := product.Request{Root: k.Root, Work: k.Work, Tool: tool, Name: k.image, Version: "test", Revision: "none", Out: k.Out}
+	fatal(t, product.Image(t.Context(), request, own))
+	request.Name = "knowngood.test/store:protect"
+	fatal(t, product.Store(t.Context(), request, program, store))
 	fatal(t, k.Load(t.Context(), []string{own, store}))
 	text, err := os.ReadFile("testdata/store.yaml")
 	fatal(t, err)

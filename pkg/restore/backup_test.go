@@ -204,3 +204,26 @@ func TestBackupsThatAreNotRestoredUnasked(t *testing.T) {
 		})
 	}
 }
+
+// What a claim has got since a backup was swapped into it is its owner's.
+func TestAClaimThatABackupWasSwappedIntoIsNotFilledAgain(t *testing.T) {
+	inFakeWithCourier(t, func(t *testing.T, c *courier) {
+		wanted := c.fromBackup(func(r *restore.Request) { r.From = restore.FromBackup })
+		_, err := c.restored(t, c.request(release.RestoreInPlace, wanted))
+		fatal(t, err)
+		c.write(t, "newer")
+		set, err := c.Core.AppsV1().StatefulSets(c.Namespace).Get(t.Context(), "db", metav1.GetOptions{})
+		fatal(t, err)
+		set.Spec.Replicas = new(int32)
+		_, err = c.Core.AppsV1().StatefulSets(c.Namespace).Update(t.Context(), set, metav1.UpdateOptions{})
+		fatal(t, err)
+		time.Sleep(time.Minute) // of the fake's own clock
+		brought := c.brought
+		got, err := c.restored(t, c.request(release.RestoreNew, wanted, func(r *restore.Request) { r.NewClaim, r.Name = claim, "restore-2" }))
+		fatal(t, err)
+		mentions(t, "notes", strings.Join(got.Notes, "\n"), "is left as it is")
+		if held := c.fake.hold(c.volumeOf(t, claim)); held != "newer" || c.brought != brought {
+			t.Errorf("it holds %q, and was filled %d times more", held, c.brought-brought)
+		}
+	})
+}

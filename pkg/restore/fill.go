@@ -5,6 +5,7 @@ package restore
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,8 +40,11 @@ func (p *Plan) fill(ctx context.Context, name, restore string, b release.Backup,
 	case !madeBy(claim, restore, b.ID):
 		return foreign(claim)
 	}
-	v, whole := filled(claim)
-	if !whole {
+	v, there := filled(claim)
+	if !there {
+		if err := p.unmounted(ctx, name); err != nil { // a pod may have come since the plan was made
+			return err
+		}
 		if v, err = p.request.Fill(ctx, claim, b); err != nil {
 			return err
 		}
@@ -52,16 +56,26 @@ func (p *Plan) fill(ctx context.Context, name, restore string, b release.Backup,
 	return nil
 }
 
+// whole is what a claim says that holds all of a backup.
+func whole(v *release.Verification) (string, error) {
+	if v == nil {
+		return "", errors.New("it is not known that all of the backup came")
+	}
+	noted := *v
+	noted.Differences = nil
+	text, err := json.Marshal(noted)
+	return string(text), err
+}
+
 // mark notes on a claim that all of a backup is in it.
 func (p *Plan) mark(ctx context.Context, claim *corev1.PersistentVolumeClaim, v release.Verification) error {
-	v.Differences = nil
-	text, err := json.Marshal(v)
+	text, err := whole(&v)
 	if err != nil {
 		return err
 	}
 	// The uid lets the request fail where the claim is another one by now.
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": claim.UID, "annotations": map[string]any{release.AnnotationFilled: string(text)},
+		"uid": claim.UID, "annotations": map[string]any{release.AnnotationFilled: text},
 	}})
 	if err != nil {
 		return err

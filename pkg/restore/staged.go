@@ -128,7 +128,11 @@ func (p *Plan) handOver(ctx context.Context, w *swap) error {
 	}
 	made := w.Bare.DeepCopy()
 	made.Spec.VolumeName, made.Spec.StorageClassName = s.Volume, &volume.Spec.StorageClassName
-	return p.create(ctx, tagged(made, w.Restore, w.From.Backup))
+	made = tagged(made, w.Restore, w.From.Backup)
+	if made.Annotations[release.AnnotationFilled], err = whole(w.From.Verified); err != nil {
+		return err // without it a later restore would take the claim for one that waits for its data
+	}
+	return p.create(ctx, made)
 }
 
 // reserve lets a staged volume be bound by the claim that it is for, and by no other.

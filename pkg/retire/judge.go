@@ -36,6 +36,7 @@ type judging struct {
 	State
 	known
 	contents map[string]*snapshotv1.VolumeSnapshotContent
+	handles  map[handle][]string                   // names of contents
 	live     map[string]*snapshotv1.VolumeSnapshot // by uid
 	plan     Plan
 }
@@ -44,11 +45,13 @@ type judging struct {
 func Judge(q Request, s State) Plan {
 	j := &judging{
 		Request: q, State: s, known: know(q.Records, q.Environment, s.Cluster, s.Namespace, s.Now),
-		contents: map[string]*snapshotv1.VolumeSnapshotContent{}, live: map[string]*snapshotv1.VolumeSnapshot{},
+		contents: map[string]*snapshotv1.VolumeSnapshotContent{}, live: map[string]*snapshotv1.VolumeSnapshot{}, handles: map[handle][]string{},
 	}
 	j.plan = Plan{Cluster: s.Cluster, Namespace: s.Namespace, Fates: []Fate{}, Elsewhere: j.elsewhere}
 	for i := range s.Contents {
-		j.contents[s.Contents[i].Name] = &s.Contents[i]
+		c := &s.Contents[i]
+		j.contents[c.Name] = c
+		j.handles[handleOf(c)] = append(j.handles[handleOf(c)], c.Name)
 	}
 	copies := j.copies()
 	j.fates(copies)
@@ -109,6 +112,9 @@ func (j *judging) copyOf(s *snapshotv1.VolumeSnapshot, of *recorded) retain.Copy
 	}
 	for _, claim := range j.readers(s.Name) {
 		bound = append(bound, "claim "+claim+" is being made from it")
+	}
+	if why := j.shared(s); why != "" {
+		bound = append(bound, why)
 	}
 	if !of.of.ended {
 		bound = append(bound, "its run may be at work")

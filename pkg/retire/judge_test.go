@@ -131,6 +131,8 @@ func readWorld(t *testing.T, file string) *world {
 			w.stray(words[1], w.day(t, words[2]), words[3:])
 		case "content": // content NAME of a snapshot that is gone
 			w.content(words[1], words[2:])
+		case "brought": // brought NAME OF: a content somebody made of what the storage has of another
+			w.brought(words[1], words[2])
 		case "claim": // claim NAME SNAPSHOT [bound]
 			w.claim(words[1], words[2], has("bound"))
 		case "backup": // backup RUN CLAIM [proved]
@@ -300,10 +302,23 @@ func (w *world) content(name string, words []string) {
 			VolumeSnapshotRef: corev1.ObjectReference{Namespace: namespace, Name: name, UID: types.UID("uid-" + name)},
 		},
 	}
+	id := "handle-" + name
+	c.Spec.Driver, c.Status = "csi.test", &snapshotv1.VolumeSnapshotContentStatus{SnapshotHandle: &id}
 	if slices.Contains(words, "retain") {
 		c.Spec.DeletionPolicy = snapshotv1.VolumeSnapshotContentRetain
 	}
 	w.state.Contents = append(w.state.Contents, c)
+}
+
+func (w *world) brought(name, of string) {
+	id := "handle-" + of
+	w.state.Contents = append(w.state.Contents, snapshotv1.VolumeSnapshotContent{
+		ObjectMeta: metav1.ObjectMeta{Name: "content-" + name, UID: types.UID("uid-content-" + name)},
+		Spec: snapshotv1.VolumeSnapshotContentSpec{
+			DeletionPolicy: snapshotv1.VolumeSnapshotContentRetain, Driver: "csi.test", Source: snapshotv1.VolumeSnapshotContentSource{SnapshotHandle: &id},
+			VolumeSnapshotRef: corev1.ObjectReference{Namespace: "elsewhere", Name: name, UID: types.UID("uid-" + name)},
+		},
+	})
 }
 
 func (w *world) claim(name, from string, bound bool) {

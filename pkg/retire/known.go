@@ -12,8 +12,9 @@ import (
 type known struct {
 	byUID map[string]*recorded
 	names map[string]bool
-	// pruned are the names of snapshots that prunes gave up, missed of those found gone before.
-	pruned, missed map[string]bool
+	// pruned are the snapshots that prunes gave up, missed those found gone before: each by its
+	// environment and its name, which another environment has in another cluster.
+	pruned, missed map[[2]string]bool
 	elsewhere      int
 	some           bool
 }
@@ -27,6 +28,9 @@ type recorded struct {
 	placed bool
 }
 
+// key is by what notes of prunes name a recorded snapshot.
+func (r *recorded) key() [2]string { return [2]string{r.Environment, r.Name()} }
+
 // A run is what a record says of the run itself.
 type run struct {
 	// deployed is true of one whose deploy succeeded, ended of one that will not touch its
@@ -39,15 +43,15 @@ const settled = 24 * time.Hour
 
 // know gathers what records say.
 func know(records []release.Record, environment, cluster, namespace string, now time.Time) known {
-	k := known{byUID: map[string]*recorded{}, names: map[string]bool{}, pruned: map[string]bool{}, missed: map[string]bool{}, some: len(records) > 0}
+	k := known{byUID: map[string]*recorded{}, names: map[string]bool{}, pruned: map[[2]string]bool{}, missed: map[[2]string]bool{}, some: len(records) > 0}
 	for i := range records {
 		record := &records[i]
 		of := ran(record, now)
 		for j := range record.Entries {
 			e := &record.Entries[j]
 			if e.Pruned != nil {
-				mark(k.pruned, e.Pruned.Snapshots)
-				mark(k.missed, e.Pruned.Gone)
+				mark(k.pruned, record.Environment, e.Pruned.Snapshots)
+				mark(k.missed, record.Environment, e.Pruned.Gone)
 			}
 			if e.Protection == nil || environment != "" && record.Environment != environment {
 				continue
@@ -66,9 +70,9 @@ func know(records []release.Record, environment, cluster, namespace string, now 
 	return k
 }
 
-func mark(set map[string]bool, names []string) {
+func mark(set map[[2]string]bool, environment string, names []string) {
 	for _, name := range names {
-		set[name] = true
+		set[[2]string{environment, name}] = true
 	}
 }
 
@@ -99,8 +103,11 @@ func ran(record *release.Record, now time.Time) *run {
 		if e.Ended.After(last) {
 			last = e.Ended
 		}
-		if e.Step == "deploy-finish" {
+		switch {
+		case e.Step == "deploy-finish":
 			r.ended, r.deployed = true, e.State == release.Done
+		case e.Protection != nil: // the run has begun once more
+			r.ended = false
 		}
 	}
 	r.ended = r.ended || now.Sub(last) > settled

@@ -38,6 +38,8 @@ func (j *judging) unrecorded(s *snapshotv1.VolumeSnapshot) {
 		o.Why = j.Needed[o.uid]
 	case len(j.readers(s.Name)) > 0:
 		o.Why = "claim " + j.readers(s.Name)[0] + " is being made from it"
+	case j.shared(s) != "":
+		o.Why = j.shared(s)
 	case j.Now.Sub(s.CreationTimestamp.Time) < settled:
 		o.Why = "less than a day old: its run may be at work"
 	case !j.some:
@@ -80,7 +82,9 @@ func (j *judging) orphanedContents() {
 		switch {
 		case c.DeletionTimestamp != nil:
 			o.Why = "it is being deleted"
-		case !j.pruned[of.Name()]:
+		case j.twin(c) != "":
+			o.Why = "content " + j.twin(c) + " has the same snapshot of the storage"
+		case !j.pruned[of.key()]:
 			o.Why = "snapshot " + of.Snapshot.Name + " was deleted, and not by a prune"
 		case !j.Stored:
 			o.Why = "its class keeps what the storage has of " + of.Snapshot.Name + "; goes with --retained-contents"
@@ -105,9 +109,8 @@ func (j *judging) bound(content string) bool {
 // missing tells of snapshots that were good and are not there any more.
 func (j *judging) missing() {
 	for uid, of := range j.byUID {
-		name := of.Name()
 		switch {
-		case j.live[uid] != nil, !of.Snapshot.Ready, j.pruned[name], j.missed[name]:
+		case j.live[uid] != nil, !of.Snapshot.Ready, j.pruned[of.key()], j.missed[of.key()]:
 		case !of.placed:
 			j.orphan(Orphan{Kind: OrphanUnknown, Name: of.Snapshot.Name, Why: "run " + kube.OneLine(of.Run)})
 		default:

@@ -129,6 +129,18 @@ func TestRequired(t *testing.T) {
 	}
 }
 
+// What may stand without its flag is asked for as people write it.
+func TestARequiredWordIsAskedForAsAWord(t *testing.T) {
+	t.Parallel()
+	var folder string
+	set := &step.Set{Spec: step.Spec{Name: "backup save"}}
+	set.Text(&folder, "folder", "", "The folder.", step.Required(), step.Word())
+	want := []string{"write it behind the command: backup save FOLDER, or set KNOWNGOOD_FOLDER"}
+	if diff := cmp.Diff(want, fault.Hints(set.Complete())); diff != "" {
+		t.Errorf("hints (-want +got):\n%s", diff)
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	t.Parallel()
 	for want, in := range map[string]step.Input{

@@ -89,11 +89,18 @@ func (s *Set) Complete(sources ...Source) error {
 		}
 		if s.Inputs[i].Required && !s.bound[i].given {
 			in := s.Inputs[i]
-			return fault.Hint(fault.Usagef("%s needs %s: %s", s.Name, in.Name, in.Doc),
-				"give --%s, or set %s", in.Name, in.Env())
+			return fault.Hint(fault.Usagef("%s needs %s: %s", s.Name, in.Name, in.Doc), "%s, or set %s", s.asked(in), in.Env())
 		}
 	}
 	return nil
+}
+
+// asked says how an input is given on the command line.
+func (s *Set) asked(in Input) string {
+	if in.Word {
+		return fmt.Sprintf("write it behind the command: %s %s", s.Name, strings.ToUpper(in.Name))
+	}
+	return "give --" + in.Name
 }
 
 func (s *Set) complete(in Input, sources []Source) error {

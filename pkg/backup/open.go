@@ -211,6 +211,9 @@ func (r *Repository) failed() error {
 // Place returns where the repository lies, without secrets.
 func (r *Repository) Place() string { return r.bucket.Place("") }
 
+// Address is how the repository is given to another command, without secrets, "" where Place is.
+func (r *Repository) Address() string { return r.bucket.Address() }
+
 // Close closes the repository. What was not saved before is lost.
 func (r *Repository) Close(ctx context.Context) error {
 	return errors.Join(r.kopia.Close(ctx), r.bucket.Close())

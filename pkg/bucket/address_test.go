@@ -85,6 +85,25 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+// A bucket tells how it is given to another command: with all that is no secret.
+func TestAddress(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"s3://b/p":                "",
+		"s3://b/p/":               "",
+		"s3://b/p?region=eu-1":    "s3://b/p?region=eu-1",
+		"s3://b/50%25":            "s3://b/50%25",
+		"s3://b/p?role=s3cret":    "s3://b/p?redacted",
+		"file:///srv/p?nomd5=yes": "",
+		"/srv/p":                  "",
+	} {
+		at, err := parse(text)
+		if got := (&Bucket{at: at}).Address(); err != nil || got != want {
+			t.Errorf("the address of %q is %q, want %q (%v)", text, got, want, err)
+		}
+	}
+}
+
 func TestLocate(t *testing.T) {
 	t.Parallel()
 	for _, test := range [][2]string{

@@ -82,6 +82,19 @@ func fileQuery(query url.Values, create bool) string {
 // empty key it names the bucket.
 func (b *Bucket) Place(key string) string { return b.at.place(key) }
 
+// Address returns how the bucket is given to another command, as far as it may be shown; "" for a
+// folder, and where Place says it all.
+func (b *Bucket) Address() string {
+	if b.at.scheme == "file" || b.at.scheme == linkScheme {
+		return ""
+	}
+	address := Redact(b.at.raw)
+	if address == b.Place("") || address == b.Place("")+"/" {
+		return ""
+	}
+	return address
+}
+
 // Get reads one object of at most limit bytes; a larger one is ErrTooLarge.
 func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
 	reader, err := b.NewReader(ctx, key, &blob.ReaderOptions{BeforeRead: quiet})

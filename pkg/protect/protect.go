@@ -97,7 +97,9 @@ func Save(ctx context.Context, cluster *kube.Cluster, q Request) (release.Copies
 	for _, one := range saved {
 		copies.Backups = append(copies.Backups, one.Backups...)
 		if one.Repository != "" {
-			copies.Repository, copies.InClear, copies.Console, copies.Probe = one.Repository, one.InClear, one.Console, one.Probe
+			backups := copies.Backups
+			copies = one
+			copies.Backups = backups
 		}
 	}
 	return copies, outcome(ctx, len(copies.Backups), errs)

@@ -2,7 +2,10 @@
 
 package release
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // A Backup is a copy of one volume in a repository.
 type Backup struct {
@@ -74,8 +77,11 @@ type Verification struct {
 // Copies is what the backup steps leave.
 type Copies struct {
 	// Repository is where the backups lie, without secrets.
-	Repository string   `json:"repository"`
-	Backups    []Backup `json:"backups"`
+	Repository string `json:"repository"`
+	// Address is how the repository is given to a command, with all of its query that is no
+	// secret, "" where Repository says it.
+	Address string   `json:"address,omitempty"`
+	Backups []Backup `json:"backups"`
 	// InClear is the server that was spoken to without TLS, because the person allowed it; ""
 	// where nobody on the way could listen.
 	InClear string `json:"in_clear,omitempty"`
@@ -84,6 +90,9 @@ type Copies struct {
 	// Probe is what the bucket was seen to do before the first save; nil where it was not tried.
 	Probe *Probe `json:"probe,omitempty"`
 }
+
+// Given is how the repository is given to a command, without secrets.
+func (c Copies) Given() string { return cmp.Or(c.Address, c.Repository) }
 
 // A Probe is what a bucket was seen to do by trying it, and what its provider says of it.
 type Probe struct {

@@ -4,7 +4,6 @@ package report
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -166,7 +165,7 @@ func (p *page) copies(copies *release.Copies, gone map[string]bool, copied map[s
 			p.field("! given up", "a prune gave it up")
 		} else if now, moved := copied[b.ID]; moved {
 			p.field("  copied", fmt.Sprintf("under a new key, as %s in %s", Clean(now.id), Clean(now.place)))
-		} else if command := restoreCommand(copies.Repository, b.ID); command != "" {
+		} else if command := restoreCommand(*copies, b.ID); command != "" {
 			p.command("  restore", command)
 		}
 	}
@@ -206,18 +205,6 @@ func backupWords(b release.Backup) string {
 	return words
 }
 
-// plainWord is what a shell reads as it is written.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9/][A-Za-z0-9/._:@%+,=-]{0,300}$`)
-
-// restoreCommand is the command that restores a backup, where its place is such that it can be
-// put on a line of a shell as it is.
-func restoreCommand(repository, id string) string {
-	if !plainWord.MatchString(repository) || !plainWord.MatchString(id) {
-		return ""
-	}
-	return fmt.Sprintf("knowngood backup restore %s --repository %s --to FOLDER", id, repository)
-}
-
 // copiesWords are what the row of a backup step says.
 func copiesWords(c *release.Copies) string {
 	if len(c.Backups) == 0 {
@@ -247,7 +234,7 @@ func copiesWords(c *release.Copies) string {
 func (s story) backups(most int) block {
 	b := table("#### Backups\n\n", "| volume | backup | holds | proved |\n|:--|:--|:--|:--|\n", rankSnapshots, most, 4)
 	seen, gone := map[string]bool{}, givenUp(s.record)
-	clear, console := "", ""
+	clear, console, ways := "", "", restoreCommands{}
 	for i := len(s.record.Entries) - 1; i >= 0; i-- {
 		copies := s.record.Entries[i].Copies
 		if copies == nil {
@@ -273,15 +260,13 @@ func (s story) backups(most int) block {
 			}
 			b.items = append(b.items, fmt.Sprintf("| %s | %s | %s | %s |\n",
 				codeEnd(one.Volume, pathLength), link(code(one.ID, nameLength), backupLink(s.linkTemplate, copies.Repository, one)), prose(backupWords(one), messageLength), proved))
-			if command := restoreCommand(copies.Repository, one.ID); command != "" && !gone[one.ID] && !strings.Contains(b.close, "```") {
-				b.close = "\n```sh\n" + command + "\n```\n\n"
+			if !gone[one.ID] {
+				ways.add(*copies, one.ID)
 			}
 		}
 	}
-	if more := console + clear; b.close == "" && more != "" {
-		b.close = "\n" + more
-	} else {
-		b.close += more
+	if b.close = ways.block() + console + clear; b.close != "" {
+		b.close = "\n" + b.close
 	}
 	return b.orNothing()
 }

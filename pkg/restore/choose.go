@@ -126,7 +126,7 @@ func (c *Choice) saved(copies *release.Copies) {
 	for _, b := range copies.Backups {
 		c.Backups = slices.DeleteFunc(c.Backups, func(other release.Backup) bool { return other.Volume == b.Volume })
 		c.Backups = append(c.Backups, b)
-		c.Lineage.Repository = copies.Repository
+		c.Lineage.Repository = copies.Given()
 	}
 }
 

@@ -99,7 +99,7 @@ func leftIn(ctx context.Context, run *Run, repository *backup.Repository, made .
 // placed tells where backups lie.
 func placed(run *Run, repository *backup.Repository, backups ...release.Backup) *release.Copies {
 	return &release.Copies{
-		Repository: repository.Place(), Backups: backups, InClear: repository.InClear(),
+		Repository: repository.Place(), Address: repository.Address(), Backups: backups, InClear: repository.InClear(),
 		Console: repository.Console(variable(run.Environ, "STORAGE_EMULATOR_HOST")),
 	}
 }

@@ -19,7 +19,8 @@ const (
 	// volume, from which a claim was restored.
 	AnnotationSource = "knowngood.dev/source"
 	// AnnotationFilled is on a claim that a backup was brought into, once all of it is there and
-	// was compared: the Verification, as JSON. Until then the claim holds nothing to rely on.
+	// was compared: the Verification, as JSON. Until then it is empty, and the claim holds nothing to
+	// rely on.
 	AnnotationFilled = "knowngood.dev/filled"
 )
 

@@ -17,7 +17,11 @@ import (
 
 // planConfirm plans to give up what a restore has kept.
 func (p *Plan) planConfirm(ctx context.Context) error {
-	group, err := p.meant(ctx)
+	all, err := p.keeping(ctx)
+	if err != nil {
+		return err
+	}
+	group, err := p.meant(all)
 	if err != nil {
 		return err
 	}

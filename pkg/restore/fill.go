@@ -28,6 +28,12 @@ func filled(claim *corev1.PersistentVolumeClaim) (release.Verification, bool) {
 	return v, ok && json.Unmarshal([]byte(text), &v) == nil && v.Proved
 }
 
+// unfilled returns the claim with the mark of one that does not hold all of its backup yet.
+func unfilled(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
+	claim.Annotations[release.AnnotationFilled] = ""
+	return claim
+}
+
 // fill brings a backup into a claim that this restore has made, unless all of it is there, and
 // notes on the claim that it is.
 func (p *Plan) fill(ctx context.Context, name, restore string, b release.Backup, into *release.RestoredClaim) error {

@@ -52,7 +52,7 @@ func (p *Plan) planNewClaim(ctx context.Context, s release.Snapshot) error {
 	}
 	var made *corev1.PersistentVolumeClaim
 	if b != nil {
-		made = tagged(&claim, p.Name, id)
+		made = unfilled(tagged(&claim, p.Name, id))
 		if b.Device { // its storage may have given more than was asked for
 			made = roomy(made, b.Bytes)
 		}

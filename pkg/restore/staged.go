@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knowngood/knowngood/pkg/fault"
-	"github.com/knowngood/knowngood/pkg/kube"
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
@@ -35,9 +34,10 @@ type staged struct {
 // is taken up again.
 func (p *Plan) stage(ctx context.Context, w *swap, b release.Backup) error {
 	claim := w.Bare.DeepCopy()
-	claim.Name = kube.Name(w.Claim, "filling", b.ID[:min(8, len(b.ID))])
+	claim.Name = stagedName(w.Claim, b.ID)
 	claim.Labels, claim.Annotations = p.labels(w.Claim), map[string]string{}
-	made := tagged(claim, p.Name, b.ID)
+	made := unfilled(tagged(claim, p.Name, b.ID))
+	made.Annotations[release.AnnotationClaim] = w.Claim
 	if _, err := p.class(ctx, made, ""); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,13 +15,11 @@ import (
 	"github.com/knowngood/knowngood/pkg/release"
 )
 
-// meant returns the volumes that the restore keeps which is meant: the one that was named, or
-// the only one. Several are an error that names them.
-func (p *Plan) meant(ctx context.Context) ([]kept, error) {
-	all, err := p.keeping(ctx)
-	if err != nil {
-		return nil, err
-	}
+var errNoneKept = errors.New("no restore that is meant keeps a volume")
+
+// meant returns, of the volumes that are kept, those of the restore which is meant: the one that
+// was named, or the only one. Several are an error that names them.
+func (p *Plan) meant(all []kept) ([]kept, error) {
 	groups, order := map[string][]kept{}, []string{}
 	for _, k := range all {
 		if len(groups[k.Restore]) == 0 {
@@ -31,7 +30,7 @@ func (p *Plan) meant(ctx context.Context) ([]kept, error) {
 	order = slices.DeleteFunc(order, func(name string) bool { return !p.means(name, groups[name], all) })
 	switch len(order) {
 	case 0:
-		return nil, fault.Hint(fault.Usagef("no restore that is meant keeps a volume for a claim of namespace %s", p.cluster.Namespace), "%s", p.others(all))
+		return nil, fault.Hint(fault.Usagef("%w for a claim of namespace %s", errNoneKept, p.cluster.Namespace), "%s", p.others(all))
 	case 1:
 		return groups[order[0]], p.wholly(groups[order[0]])
 	}
@@ -108,8 +107,19 @@ func (u *undoing) back() bool { return u.Undo != "" && madeBy(u.now, u.Undo, u.v
 
 // planUndo plans to bind kept volumes to their claims again, or what is left of that.
 func (p *Plan) planUndo(ctx context.Context) error {
-	group, err := p.meant(ctx)
+	all, err := p.keeping(ctx)
 	if err != nil {
+		return err
+	}
+	left, err := p.leftovers(ctx, all)
+	if err != nil {
+		return err
+	}
+	group, err := p.meant(all)
+	if alone := p.meantLeft(left); errors.Is(err, errNoneKept) && len(alone) > 0 {
+		p.commit = release.Commit(alone[0].Labels[release.LabelCommit])
+		return p.actLeft(ctx, alone)
+	} else if err != nil {
 		return err
 	}
 	p.commit = group[0].Source.Commit
@@ -133,7 +143,12 @@ func (p *Plan) planUndo(ctx context.Context) error {
 		}
 		p.result.Claims[i] = release.RestoredClaim{Namespace: k.Namespace, Claim: k.Claim, Of: k.Claim, Volume: k.volume, Kept: undo[i].away}
 	}
-	return p.actUndo(ctx, undo)
+	if err := p.actUndo(ctx, undo); err != nil {
+		return err
+	}
+	return p.actLeft(ctx, slices.DeleteFunc(left, func(claim *corev1.PersistentVolumeClaim) bool {
+		return claim.Annotations[release.AnnotationRestore] != group[0].Restore
+	}))
 }
 
 func (p *Plan) actUndo(ctx context.Context, undo []*undoing) error {

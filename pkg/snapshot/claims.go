@@ -16,6 +16,7 @@ import (
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/kube"
+	"github.com/knowngood/knowngood/pkg/release"
 )
 
 // ErrNothing means that a namespace has no claim at all.
@@ -100,6 +101,9 @@ func passOver(claim *corev1.PersistentVolumeClaim, mounted func(string) bool) (s
 			return "", fault.Usagef("claim %s: annotation %s is %q: want skip", claim.Name, AnnotationSkip, kube.OneLine(value))
 		}
 		return "its annotation " + AnnotationSkip + " says skip", nil
+	}
+	if whole, ok := claim.Annotations[release.AnnotationFilled]; ok && whole == "" {
+		return "a restore brings a backup into it, and has not ended", nil
 	}
 	switch {
 	case !mounted(claim.Name):

@@ -236,6 +236,13 @@ func aClaimThatAsksToBeLeftAlone(t *testing.T, w *world) {
 		t.Errorf("took %+v, want data alone", got.Snapshots)
 	}
 	mentions(t, "Skipped", strings.Join(got.Skipped, "\n"), "claim cache: its annotation knowngood.dev/snapshot says skip")
+	w.claim(t, "half", "loop", func(claim *corev1.PersistentVolumeClaim) {
+		claim.Annotations = map[string]string{release.AnnotationRestore: "r1", release.AnnotationFilled: ""}
+	})
+	w.mount(t, "filler", "half")
+	got, err = snapshot.Take(t.Context(), w.Cluster, w.request())
+	fatal(t, err)
+	mentions(t, "Skipped", strings.Join(got.Skipped, "\n"), "claim half: a restore brings a backup into it, and has not ended")
 	w.claim(t, "typo", "loop", annotated("no"))
 	if _, err = snapshot.Take(t.Context(), w.Cluster, w.request()); fault.StatusOf(err) != fault.Usage {
 		t.Errorf("error %v, want one of usage for a value that is not known", err)

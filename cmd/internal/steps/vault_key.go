@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 
@@ -64,6 +65,8 @@ func (v *vault) key(ctx context.Context, run *Run) (step.Hidden, error) {
 		key, err = keyByCommand(ctx, run, v.command, keyPatience)
 	case v.secret != "":
 		key, err = v.keyInSecret(ctx, run)
+	default:
+		warnOfReaders(run)
 	}
 	if err != nil {
 		return "", err
@@ -93,8 +96,9 @@ func (v *vault) keyInSecret(ctx context.Context, run *Run) (step.Hidden, error) 
 	return step.Hidden(strings.TrimRight(string(value), "\r\n")), err
 }
 
-// keyByCommand runs the command that prints the key. Nothing of what it prints is shown but its
-// standard error, without the key, when it fails.
+// keyByCommand runs the command that prints the key. Nothing of what it prints is shown but some
+// of its standard error, when it fails: in the log, and not in the error, which ends in records and
+// comments. A command may print a key there that nobody else knows to be one.
 func keyByCommand(ctx context.Context, run *Run, line string, patience time.Duration) (step.Hidden, error) {
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -121,22 +125,28 @@ func keyByCommand(ctx context.Context, run *Run, line string, patience time.Dura
 	if err == nil {
 		return step.Hidden(key), nil
 	}
-	err = fault.Usagef("repository-password-command: %w", err)
 	if words != "" {
-		err = fault.Usagef("%w; it said: %s", err, words)
+		run.Log.Warn("the command of the key failed", "it_said", report.Line(words, mostSaid))
 	}
+	err = fault.Usagef("repository-password-command: %w", err)
 	return "", fault.Hint(err, "the command has to print the key on one line of its standard output, and nothing else; try it by hand")
 }
 
-// masked returns what a command said as one line, without secrets by their form, and without any
-// line of what it printed.
+// mostSaid is how much is shown of what a command said.
+const mostSaid = 300
+
+// keyLike finds words that could be a key: long ones of the signs that keys are written with.
+var keyLike = regexp.MustCompile(`[A-Za-z0-9+/=_-]{20,}`)
+
+// masked returns what a command said as one line, without secrets by their form, without words that
+// could be a key, and without any line of what it printed.
 func masked(said, printed string) string {
 	for line := range strings.Lines(printed) {
 		if line = strings.TrimSpace(line); line != "" {
 			said = strings.ReplaceAll(said, line, "***")
 		}
 	}
-	return report.Clean(sarif.Mask(said))
+	return report.Clean(keyLike.ReplaceAllString(sarif.Mask(said), "***"))
 }
 
 // limited keeps the first bytes that are written to it, and takes all.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/kopia/kopia/repo/blob"
+	"golang.org/x/sys/unix"
 
 	"github.com/knowngood/knowngood/pkg/fault"
 	"github.com/knowngood/knowngood/pkg/release"
@@ -18,7 +19,20 @@ func (r *Repository) unsaved(ctx context.Context, q Request, err error) error {
 	if cause := context.Cause(ctx); errors.Is(ctx.Err(), context.DeadlineExceeded) && cause != nil {
 		err = fault.Hint(fault.Exit(fault.Failed, cause), "what was uploaded is used by the next save of the volume; give it more time with --timeout")
 	}
-	return fmt.Errorf("save %s to %s: %w", q.from(), r.Place(), err)
+	return fmt.Errorf("save %s to %s: %w", q.from(), r.Place(), r.full(err))
+}
+
+// full says in one sentence that a disk with a repository is full, of which the engine tells at
+// length and more than once. Another disk that is full, e.g. the cache's, is told as it is.
+func (r *Repository) full(err error) error {
+	for _, room := range []error{unix.ENOSPC, unix.EDQUOT} {
+		if errors.Is(err, room) && errors.Is(err, blob.ErrInvalidCredentials) {
+			r.options.Log.Debug("the repository is full", "error", err.Error())
+			return fault.Hint(fmt.Errorf("the repository's disk is full: %w", room),
+				"make room on it, or give another --repository; what was uploaded stays, and the next save of the volume uses it")
+		}
+	}
+	return err
 }
 
 // attempt saves, and once more when the bucket turned out to have lost what the save counted on.

@@ -4,7 +4,9 @@ package bucket
 
 import (
 	"encoding/hex"
+	"io/fs"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -141,4 +143,19 @@ func FuzzNoSecretIsShown(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Who reads an object that a folder has lost need not look at the folder's name.
+func TestALostObjectIsNoWrongFolder(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for place, hints := range map[string]int{folder: 0, filepath.Join(folder, "misspelt"): 1} {
+		at, err := parse(place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fault.Hints(at.explain("read", "lost", fs.ErrNotExist)); len(got) != hints {
+			t.Errorf("%s: hints %q, want %d", place, got, hints)
+		}
+	}
 }

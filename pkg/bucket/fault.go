@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"syscall"
@@ -115,6 +116,9 @@ func (a address) hint(verb string, err error) error {
 	case IsForbidden(err):
 		return fault.Hint(err, "%s", a.grant(verb))
 	case IsNotFound(err) && a.scheme == "file":
+		if _, there := os.Stat(a.folder()); there == nil {
+			return err // the folder's name is right, and the object is not in it
+		}
 		return fault.Hint(err, "check the folder's name: %s", a.place(""))
 	case IsNotFound(err) && verb != "read":
 		return fault.Hint(err, "make the bucket %s, or check its name, its region and its account", a.target.Host)

@@ -71,8 +71,9 @@ type Terms struct {
 // Apply tells the fate of each copy; days begin at midnight in the zone. It depends on nothing
 // but its arguments, and not on their order.
 //
-// Only proved copies fill the places that the rules give. The places are filled once more by
-// those and the copies that were not tried together: these never push a proved one out. Besides, the newest
+// Only proved copies that lack nothing fill the places that the rules give. The places are filled
+// once more by all proved ones, and once by those and the copies that were not tried together:
+// none pushes a better one out. Besides, the newest
 // proved copy stays, and all that is newer: nothing better is known of that time. Where no
 // copy is proved, all stay.
 func (r Rules) Apply(copies []Copy, zone *time.Location, terms Terms) []Fate {
@@ -95,6 +96,7 @@ func (r Rules) Apply(copies []Copy, zone *time.Location, terms Terms) []Fate {
 func (r Rules) judge(copies []Copy, zone *time.Location, terms Terms) []Fate {
 	why := make([][]string, len(copies))
 	newest := slices.IndexFunc(copies, func(c Copy) bool { return c.Proved })
+	r.fill(why, copies, zone, func(c Copy) bool { return c.Proved && !c.Part })
 	r.fill(why, copies, zone, func(c Copy) bool { return c.Proved })
 	r.fill(why, copies, zone, func(c Copy) bool { return !c.Refuted })
 	for i, c := range copies {

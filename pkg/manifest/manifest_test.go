@@ -16,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clienttesting "k8s.io/client-go/testing"
@@ -111,13 +112,26 @@ func checkFiles(t *testing.T, text []byte, b *manifest.Bundle) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := read.Files()
+	files, err := read.Files("")
 	if err != nil || len(files) != 5 || files[4].Name != "05-statefulset-db.yaml" {
 		t.Fatalf("files %v, %v", files, err)
 	}
 	var set appsv1.StatefulSet
 	if err := yaml.UnmarshalStrict(files[4].Text, &set); err != nil || set.Name != "db" || *set.Spec.Replicas != 1 {
 		t.Errorf("the StatefulSet reads as %+v, %v", set, err)
+	}
+	inPlace := set.Namespace
+	if files, err = read.Files("elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		var one metav1.PartialObjectMetadata
+		if err := yaml.Unmarshal(file.Text, &one); err != nil || one.Namespace != "elsewhere" {
+			t.Errorf("%s is in namespace %q, %v", file.Name, one.Namespace, err)
+		}
+	}
+	if again, err := read.Files(""); err != nil || inPlace == "" || !bytes.Contains(again[4].Text, []byte("namespace: "+inPlace+"\n")) {
+		t.Errorf("as it was, in namespace %q: %v", inPlace, err)
 	}
 	other := b.Summary(text)
 	other.Digest = "sha256:0"

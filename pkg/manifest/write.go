@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -42,11 +43,11 @@ type File struct {
 var plain = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,250}$`)
 
 // Files returns each object as YAML under a name of its own, numbered in the order in which
-// they are applied.
-func (b *Bundle) Files() ([]File, error) {
+// they are applied, for a namespace; "" is the one they were in.
+func (b *Bundle) Files(namespace string) ([]File, error) {
 	var files []File
 	for i, o := range b.Objects {
-		text, err := yaml.Marshal(o)
+		text, err := yaml.Marshal(within(o, namespace))
 		if err != nil {
 			return nil, fmt.Errorf("%s as YAML: %w", nameOf(o), err)
 		}
@@ -58,4 +59,17 @@ func (b *Bundle) Files() ([]File, error) {
 		files = append(files, File{fmt.Sprintf("%02d-%s.yaml", i+1, name), text})
 	}
 	return files, nil
+}
+
+// within returns an object as one of another namespace.
+func within(o object, namespace string) object {
+	meta, _ := o["metadata"].(object)
+	if _, is := meta["namespace"]; !is || namespace == "" {
+		return o
+	}
+	moved := maps.Clone(o)
+	there := maps.Clone(meta)
+	there["namespace"] = namespace
+	moved["metadata"] = there
+	return moved
 }

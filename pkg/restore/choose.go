@@ -213,5 +213,6 @@ func noneFits(w Wish, unfit []Choice) error {
 			"what there is: %s", offered(unfit))
 	}
 	return fault.Hint(fault.Usagef("%s has left a snapshot in namespace %s that is ready and was taken before its deploy", what, w.Namespace),
-		"see what there is with knowngood history; check --app, --environment, --namespace and --catalog")
+		"see what there is with knowngood history; check --app, --environment, --namespace and --catalog, "+
+			"and give --from-namespace or --from-environment where it had another name when the snapshot was taken")
 }

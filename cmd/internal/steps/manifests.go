@@ -77,7 +77,11 @@ func (r *Restore) writeManifests(ctx context.Context, run *Run, store *catalog.C
 	if err != nil {
 		return fmt.Errorf("manifests of run %q: %w", chosen.Lineage.Run, err)
 	}
-	files, err := bundle.Files()
+	namespace := ""
+	if r.fromNamespace != "" {
+		namespace = r.cluster.namespace
+	}
+	files, err := bundle.Files(namespace)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,8 @@ import (
 func TestManifestsAreWritten(t *testing.T) {
 	t.Parallel()
 	run, h := newRun(t)
-	if err := newSnapshot(twoClaims(t).Cluster, "name=data").Run(t.Context(), run); err != nil {
+	c := twoClaims(t)
+	if err := newSnapshot(c.Cluster, "name=data").Run(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
 	entry, _ := h.result.(release.Entry)
@@ -44,6 +45,14 @@ func TestManifestsAreWritten(t *testing.T) {
 	}
 	if shown := strings.Join(h.shown, ""); !strings.Contains(shown, "2 objects to out") || !strings.Contains(shown, "Deployment web") {
 		t.Errorf("shown:\n%s", shown)
+	}
+	if err := show(func(s *Restore) {
+		s.manifests, s.fromNamespace, s.cluster.namespace = "moved", c.Namespace, "elsewhere"
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(run.Dir, "moved", "02-deployment-web.yaml")); err != nil || !strings.Contains(string(text), "\n  namespace: elsewhere\n") {
+		t.Errorf("for another namespace: %v\n%s", err, text)
 	}
 	for name, change := range map[string]func(*Restore){
 		"again":         func(*Restore) {},

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/kopia/kopia/repo"
@@ -28,15 +30,11 @@ func (w *copying) carry(ctx context.Context, b release.Backup, id string, spoile
 	if err != nil {
 		return err
 	}
-	hold := b.Hold
+	all := []*release.Hold{b.Hold}
 	for _, one := range spoiled {
-		if hold == nil {
-			hold = held[one]
-		}
+		all = append(all, held[one])
 	}
-	if held[id] != nil {
-		hold = nil
-	}
+	holds := missing(held[id], all)
 	proof := b.Verified
 	if own := verified[id]; own != nil && (!own.Carried || proof != nil && !proof.At.After(own.At)) {
 		proof = nil
@@ -44,9 +42,9 @@ func (w *copying) carry(ctx context.Context, b release.Backup, id string, spoile
 	if err := errors.Join(w.held.held(), w.to.disown(ctx, spoiled)); err != nil {
 		return err
 	}
-	if hold != nil || proof != nil || len(spoiled) > 0 {
+	if len(holds) > 0 || proof != nil || len(spoiled) > 0 {
 		err = repo.WriteSession(ctx, w.to.kopia, repo.WriteSessionOptions{Purpose: "copy"}, func(ctx context.Context, writer repo.RepositoryWriter) error {
-			return w.note(ctx, writer, id, hold, proof, spoiled)
+			return w.note(ctx, writer, id, holds, proof, spoiled)
 		})
 		if err != nil {
 			return fmt.Errorf("note what belongs to the copy: %w", err)
@@ -61,10 +59,32 @@ func (w *copying) carry(ctx context.Context, b release.Backup, id string, spoile
 	return w.to.kopia.Refresh(ctx)
 }
 
+// missing returns those of the holds that a copy has not: that of the backup, whose own may have
+// grown since, and those that copies were given which go.
+func missing(has *release.Hold, all []*release.Hold) []*release.Hold {
+	var more []*release.Hold
+	var reasons []string
+	if has != nil {
+		reasons = strings.Split(has.Reason, between)
+	}
+	for _, hold := range all {
+		if hold == nil {
+			continue
+		}
+		wanted := strings.Split(hold.Reason, between)
+		if has != nil && !slices.ContainsFunc(wanted, func(one string) bool { return one != "" && !slices.Contains(reasons, one) }) {
+			continue
+		}
+		has, reasons = hold, append(reasons, wanted...)
+		more = append(more, hold)
+	}
+	return more
+}
+
 // note writes what carry found, all of it in one step.
-func (w *copying) note(ctx context.Context, writer repo.RepositoryWriter, id string, hold *release.Hold, proof *release.Verification, spoiled []string) error {
+func (w *copying) note(ctx context.Context, writer repo.RepositoryWriter, id string, holds []*release.Hold, proof *release.Verification, spoiled []string) error {
 	var errs []error
-	if hold != nil {
+	for _, hold := range holds {
 		_, err := writer.PutManifest(ctx, noteLabels(holdType, id), hold)
 		errs = append(errs, err)
 	}

@@ -149,6 +149,9 @@ func TestACopyTakesHoldsAndProofsAlong(t *testing.T) {
 	if _, err := from.Verify(t.Context(), backup.Proof{ID: untried.CopyOf, Scratch: t.TempDir()}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := from.Hold(t.Context(), first.ID, "a claim"); err != nil {
+		t.Fatal(err)
+	}
 	did, err = from.CopyTo(t.Context(), to)
 	if err != nil || did.Before != 2 || did.Proved != 2 || did.Resent != 0 {
 		t.Fatalf("%+v, %v", did, err)
@@ -158,6 +161,11 @@ func TestACopyTakesHoldsAndProofsAlong(t *testing.T) {
 	}
 	if v := did.Copies[1].Verified; v == nil || v.Carried {
 		t.Errorf("the copy's own proof is lost: %+v", v)
+	}
+	// A hold that came later keeps the copy when the first one ends.
+	left, err := to.Unhold(t.Context(), tried.ID, "an audit")
+	if err != nil || left == nil || !strings.Contains(left.Reason, "a claim") {
+		t.Errorf("the copy is held by %+v, %v", left, err)
 	}
 }
 

@@ -147,6 +147,9 @@ func (r *Repository) holdNotes(ctx context.Context) (map[string][]holdNote, erro
 	return found, nil
 }
 
+// between stands between the reasons of several holds.
+const between = "; "
+
 // holds returns the hold of each backup that has one. Of several it is since the oldest, by all of
 // their owners and for all of their reasons.
 func (r *Repository) holds(ctx context.Context) (map[string]*release.Hold, error) {
@@ -165,7 +168,7 @@ func (r *Repository) holds(ctx context.Context) (map[string]*release.Hold, error
 				reasons = append(reasons, n.Reason)
 			}
 		}
-		found[id] = &release.Hold{At: of[0].At, Owner: strings.Join(owners, " and "), Reason: strings.Join(reasons, "; ")}
+		found[id] = &release.Hold{At: of[0].At, Owner: strings.Join(owners, " and "), Reason: strings.Join(reasons, between)}
 	}
 	return found, nil
 }

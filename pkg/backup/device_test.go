@@ -266,6 +266,32 @@ func TestADeviceInUseIsLeftAlone(t *testing.T) {
 	}
 }
 
+// Of two restores to one image the second would finish the head of what the first still writes.
+func TestOneRestoreAtATimeWritesAnImage(t *testing.T) {
+	t.Parallel()
+	r := open(t, options(t, t.TempDir()))
+	made := saveDevice(t, r, image(t, mega, 8192))
+	target := image(t, mega)
+	other, err := os.OpenFile(target, os.O_RDWR, 0)
+	if err == nil {
+		err = unix.Flock(int(other.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, target)
+	_, err = r.Restore(t.Context(), backup.Target{ID: made.ID, Device: target, Overwrite: true})
+	if fault.StatusOf(err) != fault.Usage || !strings.Contains(err.Error(), "at work") || contents(t, target) != before {
+		t.Errorf("beside another restore: %v", err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Restore(t.Context(), backup.Target{ID: made.ID, Device: target}); err != nil {
+		t.Error(err)
+	}
+}
+
 // The rest of a device that cannot be read is told by its place, and there is no backup.
 func TestADeviceThatCannotBeReadIsNoBackup(t *testing.T) {
 	t.Parallel()

@@ -31,6 +31,9 @@ func (r *Repository) restoreDevice(ctx context.Context, t Target) (Restored, err
 		return result, err
 	}
 	defer device.Close()
+	if err := lockImage(device); err != nil {
+		return result, err
+	}
 	if least := max(e.Size, markLength); size < least {
 		return result, fault.Hint(fault.Usagef("it has %d bytes, and the backup takes %d", size, least), "give a device that is at least as large")
 	}
@@ -50,6 +53,19 @@ func (r *Repository) restoreDevice(ctx context.Context, t Target) (Restored, err
 		return result, fault.Hint(fmt.Errorf("the device is not whole, and begins with a mark that says so: %w", err), "the same restore begins anew and finishes it")
 	}
 	return Restored{Entries: 2, Files: 1, Bytes: e.Size}, nil
+}
+
+// lockImage keeps others from restoring to the image of a device meanwhile. The kernel does so of a
+// device itself, since that is opened for one alone.
+func lockImage(image *os.File) error {
+	st, err := stat(image)
+	if err != nil || kindOf(st.Mode) != File {
+		return err
+	}
+	if err := unix.Flock(int(image.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return fault.Exit(fault.Usage, errors.New("another restore to it is at work"))
+	}
+	return nil
 }
 
 // used tells whether the device may hold anything but zeros, and refuses one that does where it

@@ -90,6 +90,9 @@ func candidate(record release.Record, w Wish) (Choice, bool) {
 			into = &late
 		}
 		into.saved(e.Copies)
+		if deployed && release.Upkeep(e.Step) {
+			c.heard(e.Copies)
+		}
 		if e.Protection == nil {
 			continue
 		}
@@ -127,6 +130,20 @@ func (c *Choice) saved(copies *release.Copies) {
 		c.Backups = slices.DeleteFunc(c.Backups, func(other release.Backup) bool { return other.Volume == b.Volume })
 		c.Backups = append(c.Backups, b)
 		c.Lineage.Repository = copies.Given()
+	}
+}
+
+// heard takes what later work tells of backups that are known: how their proof ended, and where they
+// lie under another key.
+func (c *Choice) heard(copies *release.Copies) {
+	if copies == nil {
+		return
+	}
+	for _, b := range copies.Backups {
+		at := slices.IndexFunc(c.Backups, func(known release.Backup) bool { return known.ID == b.ID || known.ID == b.CopyOf })
+		if at >= 0 {
+			c.Backups[at], c.Lineage.Repository = b, copies.Repository
+		}
 	}
 }
 

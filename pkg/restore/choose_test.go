@@ -147,3 +147,29 @@ func TestChooseKeepsWhatWasSaved(t *testing.T) {
 		t.Errorf("in %q (-want +got):\n%s", got.Lineage.Repository, diff)
 	}
 }
+
+// What was found out of a backup after its run had deployed is told of it, too, and a copy under
+// another key stands for it.
+func TestChooseHearsOfWhatWasSavedLater(t *testing.T) {
+	t.Parallel()
+	record := did{run: "1", commit: "a", snapshot: 1, claims: "db"}.record()
+	entry := func(step, place string, b release.Backup) release.Entry {
+		b.Volume = "db"
+		return release.Entry{Step: step, Copies: &release.Copies{Repository: place, Backups: []release.Backup{b}}}
+	}
+	record.Entries = append(record.Entries,
+		entry("backup", "s3://old", release.Backup{ID: "b1"}), release.Entry{Step: "deploy-finish"},
+		entry("backup-verify", "s3://old", release.Backup{ID: "b1", Verified: &release.Verification{}}))
+	refuted, err := restore.Choose([]release.Record{record}, restore.Wish{})
+	fatal(t, err)
+	if len(refuted.Backups) != 1 || refuted.Backups[0].Verified == nil || refuted.Late {
+		t.Errorf("that it is refuted is not told: %+v", refuted.Backups)
+	}
+	record.Entries = append(record.Entries, entry("key-rotate", "s3://new", release.Backup{ID: "c1", CopyOf: "b1"}),
+		entry("backup-verify", "s3://new", release.Backup{ID: "x", Verified: &release.Verification{}}))
+	rotated, err := restore.Choose([]release.Record{record}, restore.Wish{})
+	fatal(t, err)
+	if len(rotated.Backups) != 1 || rotated.Backups[0].ID != "c1" || rotated.Lineage.Repository != "s3://new" {
+		t.Errorf("the copy is not told: %+v", rotated)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/kopia/kopia/repo"
@@ -142,7 +143,7 @@ func (r *Repository) holdNotes(ctx context.Context) (map[string][]holdNote, erro
 		found[id] = append(found[id], n)
 	}
 	for _, of := range found {
-		slices.SortFunc(of, func(a, b holdNote) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.id, b.id)) })
+		sort.Slice(of, func(i, j int) bool { return cmp.Or(of[i].At.Compare(of[j].At), cmp.Compare(of[i].id, of[j].id)) < 0 })
 	}
 	return found, nil
 }

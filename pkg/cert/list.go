@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
-	"strings"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
@@ -46,7 +46,7 @@ func List(ctx context.Context, c *kube.Cluster, selector string) ([]cmapi.Certif
 		return nil, fault.Hint(fault.Usagef("namespace %s has no Certificate with the labels %s", c.Namespace, selector),
 			"kubectl -n %s get certificates --show-labels", c.Namespace)
 	}
-	slices.SortFunc(list.Items, func(a, b cmapi.Certificate) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(list.Items, func(i, j int) bool { return list.Items[i].Name < list.Items[j].Name })
 	return list.Items, nil
 }
 
@@ -107,8 +107,9 @@ func ownRequests(ctx context.Context, c *kube.Cluster, certificate *cmapi.Certif
 		return nil, c.Explain(ctx, kube.Call{Verb: "list", Resource: requests, Namespace: certificate.Namespace}, err)
 	}
 	owned := slices.DeleteFunc(list.Items, func(r cmapi.CertificateRequest) bool { return !metav1.IsControlledBy(&r, certificate) })
-	slices.SortFunc(owned, func(a, b cmapi.CertificateRequest) int {
-		return cmp.Or(requestRevision(&b)-requestRevision(&a), b.CreationTimestamp.Compare(a.CreationTimestamp.Time))
+	sort.Slice(owned, func(i, j int) bool {
+		a, b := &owned[i], &owned[j]
+		return cmp.Or(requestRevision(b)-requestRevision(a), b.CreationTimestamp.Compare(a.CreationTimestamp.Time)) < 0
 	})
 	return owned, nil
 }

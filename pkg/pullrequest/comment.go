@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -169,12 +169,7 @@ func (c *Client) own(ctx context.Context, number int, me identity, about Marker)
 		}
 		options.Page = response.NextPage
 	}
-	slices.SortFunc(own, func(a, b note) int {
-		if a.id < b.id {
-			return -1
-		}
-		return 1
-	})
+	sort.Slice(own, func(i, j int) bool { return own[i].id < own[j].id })
 	return own, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -58,8 +59,8 @@ func Choose(records []release.Record, w Wish) (Choice, error) {
 	newest := func(a, b Choice) int {
 		return cmp.Or(b.Lineage.Taken.Compare(a.Lineage.Taken), cmp.Compare(a.Lineage.Run, b.Lineage.Run))
 	}
-	slices.SortFunc(fit, newest)
-	slices.SortFunc(unfit, newest)
+	sort.Slice(fit, func(i, j int) bool { return newest(fit[i], fit[j]) < 0 })
+	sort.Slice(unfit, func(i, j int) bool { return newest(unfit[i], unfit[j]) < 0 })
 	switch {
 	case len(fit) == 0:
 		return Choice{}, noneFits(w, unfit)
@@ -183,7 +184,7 @@ func (c Choice) covers(claims []string) bool {
 
 // only returns the choice with the snapshots of the claims alone, in the order of their names.
 func (c Choice) only(claims []string) (Choice, error) {
-	slices.SortFunc(c.Snapshots, func(a, b release.Snapshot) int { return cmp.Compare(a.Claim, b.Claim) })
+	sort.Slice(c.Snapshots, func(i, j int) bool { return c.Snapshots[i].Claim < c.Snapshots[j].Claim })
 	if len(claims) == 0 && len(c.Snapshots) > 1 {
 		return Choice{}, fault.Hint(fault.Usagef("run %q has snapshotted %d claims", c.Lineage.Run, len(c.Snapshots)),
 			"say which are to be restored, each with --claim: %s", strings.Join(c.claims(), ", "))

@@ -7,7 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"sort"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -83,7 +83,10 @@ func (p *Plan) keeping(ctx context.Context) ([]kept, error) {
 			all = append(all, k)
 		}
 	}
-	slices.SortFunc(all, func(a, b kept) int { return cmp.Or(a.Began.Compare(b.Began), cmp.Compare(a.volume, b.volume)) })
+	sort.Slice(all, func(i, j int) bool {
+		a, b := &all[i], &all[j]
+		return cmp.Or(a.Began.Compare(b.Began), cmp.Compare(a.volume, b.volume)) < 0
+	})
 	return all, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -60,8 +61,11 @@ func Judge(q Request, s State) Plan {
 	for _, name := range s.Jobs {
 		j.orphan(Orphan{Kind: OrphanJob, Name: name, Goes: true})
 	}
-	slices.SortFunc(j.plan.Orphans, func(a, b Orphan) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
-	slices.SortFunc(j.plan.Gone, func(a, b Copy) int { return cmp.Compare(a.Name(), b.Name()) })
+	orphans, gone := j.plan.Orphans, j.plan.Gone
+	sort.Slice(orphans, func(a, b int) bool {
+		return cmp.Or(cmp.Compare(orphans[a].Kind, orphans[b].Kind), cmp.Compare(orphans[a].Name, orphans[b].Name)) < 0
+	})
+	sort.Slice(gone, func(a, b int) bool { return gone[a].Name() < gone[b].Name() })
 	j.plan.Digest = j.plan.digest()
 	return j.plan
 }

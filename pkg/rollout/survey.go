@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -94,7 +95,7 @@ func (s *Survey) Refresh(ctx context.Context) error {
 		return s.explain(ctx, "pods", err)
 	}
 	s.pods = pods.Items
-	slices.SortFunc(s.pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(s.pods, func(i, j int) bool { return s.pods[i].Name < s.pods[j].Name })
 	return nil
 }
 

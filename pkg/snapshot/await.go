@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -201,7 +201,7 @@ func (w *watcher) events(ctx context.Context) []string {
 	if err != nil {
 		return []string{"its events could not be read"}
 	}
-	slices.SortFunc(list.Items, func(a, b corev1.Event) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	sort.Slice(list.Items, func(i, j int) bool { return list.Items[i].CreationTimestamp.Before(&list.Items[j].CreationTimestamp) })
 	var told []string
 	for i := range list.Items {
 		event := &list.Items[i]

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func (t *taking) conclude(ctx context.Context, sessions []*session) {
 	if len(sessions) == 0 {
 		return
 	}
-	slices.SortFunc(t.hooked, func(a, b release.Hook) int { return strings.Compare(a.Pod, b.Pod) })
+	sort.Slice(t.hooked, func(i, j int) bool { return t.hooked[i].Pod < t.hooked[j].Pod })
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	offset, within, err := t.cluster.Skew(asking)

@@ -222,6 +222,17 @@ func TestAClaimThatABackupWasSwappedIntoIsNotFilledAgain(t *testing.T) {
 		got, err := c.restored(t, c.request(release.RestoreNew, wanted, func(r *restore.Request) { r.NewClaim, r.Name = claim, "restore-2" }))
 		fatal(t, err)
 		mentions(t, "notes", strings.Join(got.Notes, "\n"), "is left as it is")
+		// Nor is one that somebody took the mark from.
+		claims := c.Core.CoreV1().PersistentVolumeClaims(c.Namespace)
+		made, err := claims.Get(t.Context(), claim, metav1.GetOptions{})
+		fatal(t, err)
+		delete(made.Annotations, release.AnnotationFilled)
+		_, err = claims.Update(t.Context(), made, metav1.UpdateOptions{})
+		fatal(t, err)
+		_, err = c.restored(t, c.request(release.RestoreNew, wanted, func(r *restore.Request) { r.NewClaim, r.Name = claim, "restore-3" }))
+		if err == nil || !strings.Contains(err.Error(), "not touched") {
+			t.Errorf("error %v, want that it is not touched", err)
+		}
 		if held := c.fake.hold(c.volumeOf(t, claim)); held != "newer" || c.brought != brought {
 			t.Errorf("it holds %q, and was filled %d times more", held, c.brought-brought)
 		}

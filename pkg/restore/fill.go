@@ -34,6 +34,12 @@ func unfilled(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim
 	return claim
 }
 
+// fillable tells whether a claim was made to bring a backup into: nothing else may be lost there.
+func fillable(claim *corev1.PersistentVolumeClaim) bool {
+	_, marked := claim.Annotations[release.AnnotationFilled]
+	return marked
+}
+
 // fill brings a backup into a claim that this restore has made, unless all of it is there, and
 // notes on the claim that it is.
 func (p *Plan) fill(ctx context.Context, name, restore string, b release.Backup, into *release.RestoredClaim) error {
@@ -43,7 +49,7 @@ func (p *Plan) fill(ctx context.Context, name, restore string, b release.Backup,
 		return err
 	case claim == nil:
 		return fmt.Errorf("claim %s/%s was deleted before backup %s was in it", p.cluster.Namespace, name, b.ID)
-	case !madeBy(claim, restore, b.ID):
+	case !madeBy(claim, restore, b.ID) || !fillable(claim):
 		return foreign(claim)
 	}
 	v, there := filled(claim)

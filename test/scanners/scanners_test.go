@@ -233,7 +233,7 @@ func Remove() {
 
 func unused() {}
 `})
-	run(t, dir, []int{1}, linter, "run", "--no-config", "--output.sarif.path=out.sarif", "./...")
+	run(t, dir, []int{1}, linter, "run", "--no-config", "--allow-parallel-runners", "--output.sarif.path=out.sarif", "./...")
 	found(t, scan(t, dir, "out.sarif"),
 		finding{"errcheck", "sub/sub.go", 6, release.LevelError, false},
 		finding{"unused", "sub/sub.go", 9, release.LevelError, false},

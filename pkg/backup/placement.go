@@ -65,7 +65,8 @@ func (p *placement) close() error {
 	if p.tree != nil {
 		err = p.tree.Close()
 	}
-	return errors.Join(err, p.folder.Close())
+	// A child that is being started elsewhere in the process has the folder open, too.
+	return errors.Join(err, unix.Flock(int(p.folder.Fd()), unix.LOCK_UN), p.folder.Close())
 }
 
 func (p *placement) path(parts ...string) string {

@@ -126,6 +126,7 @@ func (s *stage) expect(t *testing.T, runs string) {
 // suite runs in the fake cluster and on the real one.
 var suite = map[string]func(t *testing.T, s *stage){
 	"what no rule keeps goes": func(t *testing.T, s *stage) {
+		t.Helper()
 		for _, run := range []string{"r1", "r2", "r3"} {
 			s.release(t, run, false, "data")
 		}
@@ -152,6 +153,7 @@ var suite = map[string]func(t *testing.T, s *stage){
 		}
 	},
 	"a hold in between": func(t *testing.T, s *stage) {
+		t.Helper()
 		s.release(t, "r1", false, "data")
 		s.release(t, "r2", false, "data")
 		about := release.Subject{App: "shop", Run: "r1"}
@@ -186,6 +188,7 @@ var suite = map[string]func(t *testing.T, s *stage){
 		s.expect(t, "r2")
 	},
 	"what a class keeps": func(t *testing.T, s *stage) {
+		t.Helper()
 		s.release(t, "r1", true, "data")
 		s.release(t, "r2", true, "data")
 		s.release(t, "r3", true, "data")

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/knowngood/knowngood/pkg/release"
@@ -93,7 +94,8 @@ func (j *Journey) Close() error {
 		err = j.close()
 	}
 	if j.lock != nil {
-		err = errors.Join(err, j.lock.Close())
+		// A child that is being started elsewhere in the process has the file open, too.
+		err = errors.Join(err, syscall.Flock(int(j.lock.Fd()), syscall.LOCK_UN), j.lock.Close())
 	}
 	return err
 }

@@ -3,7 +3,6 @@
 package protect_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -23,53 +22,17 @@ import (
 
 // Variables that name other images than those which the cluster holds.
 const (
-	ownImage   = "KNOWNGOOD_TEST_IMAGE"
-	storeImage = "KNOWNGOOD_TEST_STORE_IMAGE"
-	diskImage  = "KNOWNGOOD_TEST_POSTGRESQL_IMAGE"
+	ownImage  = "KNOWNGOOD_TEST_IMAGE"
+	diskImage = "KNOWNGOOD_TEST_POSTGRESQL_IMAGE"
 )
-
-// store is an S3 server in the namespace, and what a Job needs of it.
-const store = `
-apiVersion: v1
-kind: Service
-metadata: {name: store, namespace: "%%NAMESPACE%%"}
-spec: {selector: {app: store}, ports: [{port: 7070}]}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: bucket, namespace: "%%NAMESPACE%%"}
-stringData: {AWS_ACCESS_KEY_ID: tester, AWS_SECRET_ACCESS_KEY: tester-secret}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: key, namespace: "%%NAMESPACE%%"}
-stringData: {password: %[2]q}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: store, namespace: "%%NAMESPACE%%", labels: {app: store}}
-spec:
-  securityContext: {runAsUser: 65532, fsGroup: 65532}
-  containers:
-  - name: store
-    image: %[1]s
-    imagePullPolicy: Never
-    args: [--port, ":7070", posix, /data]
-    env: [{name: ROOT_ACCESS_KEY, value: tester}, {name: ROOT_SECRET_KEY, value: tester-secret}]
-    readinessProbe: {tcpSocket: {port: 7070}, periodSeconds: 1}
-    volumeMounts: [{name: data, mountPath: /data}, {name: tmp, mountPath: /tmp}, {name: bucket, mountPath: /data/backups}]
-  volumes: [{name: data, emptyDir: {}}, {name: tmp, emptyDir: {}}, {name: bucket, emptyDir: {}}]
-`
 
 // diskRequest is what a policy with verify asks for an application on a raw block volume.
 func diskRequest(t *testing.T, c *realcluster.Cluster) protect.Request {
 	t.Helper()
-	c.Apply(t, fmt.Sprintf(store, c.Image(t, "knowngood.test/store:", storeImage), backup.NewKey().Reveal()))
-	c.Ready(t, "store")
 	return protect.Request{
 		Subject:    release.Subject{App: "shop", Environment: "test", Run: "run-1", Commit: "0123456789abcdef0123456789abcdef01234567"},
-		Repository: "s3://backups/shop?region=us-east-1&use_path_style=true&endpoint=http://store." + c.Namespace + ".svc:7070", AllowHTTP: true,
-		KeySecret: "key", BucketSecret: "bucket", Image: c.Image(t, "knowngood.test/knowngood:", ownImage), As: work.Keeper(), Memory: "1Gi",
+		Repository: c.Store(t, backup.NewKey().Reveal()), AllowHTTP: true,
+		KeySecret: realcluster.KeySecret, BucketSecret: realcluster.BucketSecret, Image: c.Image(t, "knowngood.test/knowngood:", ownImage), As: work.Keeper(), Memory: "1Gi",
 		Check: protect.Check{Image: c.Image(t, "/shop-db:", diskImage), Line: `test "$(head -c 4 "$KNOWNGOOD_RESTORED")" = good && test "$KNOWNGOOD_CLAIM" = data-disk-0`},
 		Start: time.Minute, Deadline: 5 * time.Minute,
 	}

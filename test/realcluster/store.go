@@ -58,6 +58,6 @@ func (c *Cluster) Store(t *testing.T, key string) string {
 	t.Helper()
 	image := c.Image(t, "knowngood.test/store:", storeSwitch)
 	c.Apply(t, fmt.Sprintf(storeSpec, image, key))
-	(&Database{Cluster: c}).Ready(t, "store")
+	c.Ready(t, "store")
 	return fmt.Sprintf("s3://backups/shop?region=us-east-1&use_path_style=true&endpoint=http://store.%s.svc:7070", c.Namespace)
 }

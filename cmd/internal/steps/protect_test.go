@@ -182,7 +182,7 @@ func runs(ctx context.Context, t *testing.T, container *corev1.Container, folder
 	case "save":
 		one, opens, word = save, &save.reached.vault, "folder"
 	case "prove":
-		one, opens = prove, &prove.reached.vault
+		one, opens = prove, &prove.bringing.reached.vault
 	case "conclude":
 		one, opens = conclude, &conclude.reached.vault
 	default:
@@ -199,7 +199,7 @@ func runs(ctx context.Context, t *testing.T, container *corev1.Container, folder
 		}
 	}
 	opens.repository, opens.password = place, key
-	save.folder, prove.folder = folder, folder+"-restored"
+	save.folder, prove.bringing.folder = folder, folder+"-restored"
 	prove.keep, conclude.keep = folder+"-found", folder+"-found"
 	run, h := newRun(t)
 	err := one.Run(ctx, run)

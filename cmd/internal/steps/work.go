@@ -88,31 +88,44 @@ func (s *WorkSave) Run(ctx context.Context, run *Run) error {
 	return err
 }
 
-// WorkRestore brings a backup into a claim that nobody else mounts, and compares it.
-type WorkRestore struct {
+// bringing is a backup and where it is to be restored, as a Job is told.
+type bringing struct {
 	reached    reached
 	id, folder string
 }
 
+func (b *bringing) declare(set *step.Set) {
+	set.Text(&b.id, "backup", "", "Id of the backup.", step.Word(), step.Required())
+	set.Text(&b.folder, "to", "", "Folder, or raw block device, to restore to.", step.Required())
+	b.reached.declare(set)
+}
+
+// open opens the repository, which the caller leaves.
+func (b *bringing) open(ctx context.Context, run *Run) (*backup.Repository, backup.Target, error) {
+	target, err := target(b.id, b.folder)
+	if err != nil {
+		return nil, target, err
+	}
+	repository, err := b.reached.open(ctx, run, false)
+	return repository, target, err
+}
+
+// WorkRestore brings a backup into a claim that nobody else mounts, and compares it.
+type WorkRestore struct{ bringing bringing }
+
 // Declare implements Step.
 func (w *WorkRestore) Declare(set *step.Set) {
 	set.Name, set.Summary = "work restore", "Restore a backup to a claim and compare it; for a Job that the step restore began."
-	set.Text(&w.id, "backup", "", "Id of the backup.", step.Word(), step.Required())
-	set.Text(&w.folder, "to", "", "Folder, or raw block device, to restore to.", step.Required())
-	w.reached.declare(set)
+	w.bringing.declare(set)
 }
 
 // Run implements Step.
 func (w *WorkRestore) Run(ctx context.Context, run *Run) error {
-	repository, err := w.reached.open(ctx, run, false)
+	repository, target, err := w.bringing.open(ctx, run)
 	if err != nil {
 		return err
 	}
 	defer leave(ctx, run, repository)
-	target, err := target(w.id, w.folder)
-	if err != nil {
-		return err
-	}
 	found, err := repository.Fill(ctx, target)
 	run.Result(fitVerification(found))
 	return err
@@ -121,30 +134,24 @@ func (w *WorkRestore) Run(ctx context.Context, run *Run) error {
 // WorkProve restores a backup to a scratch claim and compares it. A check, where there is one,
 // runs after it, on what it leaves there.
 type WorkProve struct {
-	reached          reached
-	id, folder, keep string
+	bringing bringing
+	keep     string
 }
 
 // Declare implements Step.
 func (w *WorkProve) Declare(set *step.Set) {
 	set.Name, set.Summary = "work prove", "Restore a backup to a scratch claim and compare it; for a Job that the step snapshot or release began."
-	set.Text(&w.id, "backup", "", "Id of the backup.", step.Word(), step.Required())
-	set.Text(&w.folder, "to", "", "Folder, or raw block device, to restore to.", step.Required())
+	w.bringing.declare(set)
 	set.Text(&w.keep, "keep", "", "File in which to keep what was found.", step.Required())
-	w.reached.declare(set)
 }
 
 // Run implements Step.
 func (w *WorkProve) Run(ctx context.Context, run *Run) error {
-	repository, err := w.reached.open(ctx, run, false)
+	repository, target, err := w.bringing.open(ctx, run)
 	if err != nil {
 		return err
 	}
 	defer leave(ctx, run, repository)
-	target, err := target(w.id, w.folder)
-	if err != nil {
-		return err
-	}
 	// The device of a scratch claim may come with what was there before.
 	target.Overwrite = target.Device != ""
 	found, err := repository.Prove(ctx, target)

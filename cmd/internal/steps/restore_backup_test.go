@@ -3,10 +3,8 @@
 package steps
 
 import (
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -128,30 +126,8 @@ func (r *restoring) nothingLeft(t *testing.T, asked ...string) {
 // of a backup in place is finished by the same command.
 func TestRestoreFromABackupIsFinishedAfterKills(t *testing.T) {
 	t.Parallel()
-	kills, seed := sample(t)
 	r := newSaved(t)
-	old := r.volumeOf(t)
-	began := time.Now()
-	r.attempt(t, 0)
-	took := time.Since(began)
-	r.restored(t, "good", old)
-	random, unended := rand.New(rand.NewPCG(seed, 1)), 0
-	for n, part := range random.Perm(kills) {
-		r.Write(t, "bad "+strconv.Itoa(n))
-		old := r.volumeOf(t)
-		moment := time.Duration((float64(part) + random.Float64()) / float64(kills) * float64(took))
-		ended := r.attempt(t, moment)
-		r.kept(t, old)
-		if !ended {
-			unended++
-			r.attempt(t, 0)
-		}
-		r.restored(t, "good", old)
-	}
-	t.Logf("seed %d: %d kills within %s, %d before the end", seed, kills, took.Round(time.Second), unended)
-	if unended == 0 {
-		t.Error("no kill came before the end")
-	}
+	r.finishedAfterKills(t, 1)
 	r.nothingLeft(t)
 }
 

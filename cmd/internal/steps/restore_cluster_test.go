@@ -131,14 +131,20 @@ func (r *restoring) attempt(t *testing.T, after time.Duration) (ended bool) {
 // command: the data is the snapshot's, and the old volume is there all the time.
 func TestRestoreInPlaceIsFinishedAfterKills(t *testing.T) {
 	t.Parallel()
+	newRestoring(t).finishedAfterKills(t, 0)
+}
+
+// finishedAfterKills kills restores in place at random moments, of which each stream has others,
+// and has the same command finish each.
+func (r *restoring) finishedAfterKills(t *testing.T, stream uint64) {
+	t.Helper()
 	kills, seed := sample(t)
-	r := newRestoring(t)
 	old := r.volumeOf(t)
 	began := time.Now()
 	r.attempt(t, 0)
 	took := time.Since(began)
 	r.restored(t, "good", old)
-	random, unended := rand.New(rand.NewPCG(seed, 0)), 0
+	random, unended := rand.New(rand.NewPCG(seed, stream)), 0
 	for n, part := range random.Perm(kills) {
 		r.Write(t, "bad "+strconv.Itoa(n))
 		old := r.volumeOf(t)

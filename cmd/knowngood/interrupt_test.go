@@ -30,7 +30,7 @@ func TestInterruptedInEachWait(t *testing.T) {
 		rollout.AnnotationTLSPort: "5432/postgresql", rollout.AnnotationReload: "true",
 	}}
 	c.Serve(t, slow, deaf)
-	bound(t, c)
+	c.Bound(t, "data")
 	late := class(t, c, "late", map[string]string{"knowngood.test/ready-after": "5m"})
 	for _, test := range []struct {
 		name, step, at, says string

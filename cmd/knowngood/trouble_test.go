@@ -9,13 +9,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/knowngood/knowngood/pkg/kube"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/test/realcluster"
 )
@@ -61,25 +58,13 @@ func class(t *testing.T, c *realcluster.Cluster, name string, faults map[string]
 	return made.Name
 }
 
-// bound waits until the claim has its volume.
-func bound(t *testing.T, c *realcluster.Cluster) {
-	t.Helper()
-	spec := kube.WaitSpec{What: "claim", Timeout: time.Minute, Resource: "persistentvolumeclaims", Namespace: c.Namespace, Name: "data"}
-	if err := kube.Wait(t.Context(), c.Cluster, spec, c.Core.CoreV1().PersistentVolumeClaims(c.Namespace),
-		kube.Named(func(now *corev1.PersistentVolumeClaim) (kube.Progress, error) {
-			return kube.Progress{Done: now != nil && now.Status.Phase == corev1.ClaimBound}, nil
-		})); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestTroublesOfACluster runs the program into what can be wrong in a cluster: a clear error, a
 // cure, the exit status, and an entry that tells the same.
 func TestTroublesOfACluster(t *testing.T) {
 	t.Parallel()
 	empty, c := realcluster.New(t, "trouble"), realcluster.New(t, "trouble")
 	c.Apply(t, aClaim+"---"+issuers)
-	bound(t, c)
+	c.Bound(t, "data")
 	nobody := c.Account(t, "nobody", nil, nil)
 	never := class(t, c, "never", map[string]string{"knowngood.test/ready-after": "never"})
 	fails := class(t, c, "fails", map[string]string{"knowngood.test/fail": "too many snapshots", "knowngood.test/fail-code": "ResourceExhausted"})

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/knowngood/knowngood/pkg/kube"
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/snapshot"
 	"github.com/knowngood/knowngood/test/realcluster"
@@ -47,10 +46,7 @@ func onReal(t *testing.T, retain bool) *stage {
 	of := c.Core.CoreV1().PersistentVolumeClaims(c.Namespace)
 	_, err := of.Create(t.Context(), claim, metav1.CreateOptions{})
 	fatal(t, err)
-	spec := kube.WaitSpec{What: "claim data", Timeout: time.Minute, Resource: "persistentvolumeclaims", Namespace: c.Namespace, Name: "data"}
-	fatal(t, kube.Wait(t.Context(), c.Cluster, spec, of, kube.Named(func(now *corev1.PersistentVolumeClaim) (kube.Progress, error) {
-		return kube.Progress{Done: now != nil && now.Status.Phase == corev1.ClaimBound, State: "not bound"}, nil
-	})))
+	c.Bound(t, "data")
 	return s
 }
 

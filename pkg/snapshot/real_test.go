@@ -7,11 +7,9 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/knowngood/knowngood/pkg/kube"
 	"github.com/knowngood/knowngood/test/realcluster"
 )
 
@@ -31,20 +29,13 @@ func inCluster(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 }
 
-func waitBound(t *testing.T, c *kube.Cluster, claim *corev1.PersistentVolumeClaim) {
-	t.Helper()
-	spec := kube.WaitSpec{What: "claim " + claim.Name, Timeout: time.Minute, Resource: "persistentvolumeclaims", Namespace: c.Namespace, Name: claim.Name}
-	if claim.Spec.StorageClassName != nil && strings.HasPrefix(*claim.Spec.StorageClassName, "absent") {
-		return // it stays Pending
-	}
-	fatal(t, kube.Wait(t.Context(), c, spec, c.Core.CoreV1().PersistentVolumeClaims(c.Namespace),
-		kube.Named(func(now *corev1.PersistentVolumeClaim) (kube.Progress, error) {
-			return kube.Progress{Done: now != nil && now.Status.Phase == corev1.ClaimBound, State: "not bound"}, nil
-		})))
-}
-
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func bindOn(c *realcluster.Cluster) func(*testing.T, *corev1.PersistentVolumeClaim) {
-	return func(t *testing.T, claim *corev1.PersistentVolumeClaim) { t.Helper(); waitBound(t, c.Cluster, claim) }
+	return func(t *testing.T, claim *corev1.PersistentVolumeClaim) {
+		t.Helper()
+		if class := claim.Spec.StorageClassName; class == nil || !strings.HasPrefix(*class, "absent") { // else it stays Pending
+			c.Bound(t, claim.Name)
+		}
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/knowngood/knowngood/pkg/catalog"
@@ -41,13 +40,7 @@ kind: PersistentVolumeClaim
 metadata: {name: data, namespace: "%NAMESPACE%", labels: {app: shop}}
 spec: {accessModes: [ReadWriteOnce], storageClassName: loop, resources: {requests: {storage: 64Mi}}}
 `)
-	spec := kube.WaitSpec{What: "claim", Timeout: time.Minute, Resource: "persistentvolumeclaims", Namespace: c.Namespace, Name: "data"}
-	if err := kube.Wait(t.Context(), c.Cluster, spec, c.Core.CoreV1().PersistentVolumeClaims(c.Namespace),
-		kube.Named(func(now *corev1.PersistentVolumeClaim) (kube.Progress, error) {
-			return kube.Progress{Done: now != nil && now.Status.Phase == corev1.ClaimBound}, nil
-		})); err != nil {
-		t.Fatal(err)
-	}
+	c.Bound(t, "data")
 	uid, err := c.UID(t.Context())
 	if err != nil {
 		t.Fatal(err)

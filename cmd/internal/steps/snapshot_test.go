@@ -229,13 +229,7 @@ spec:
       containers: [{name: web, image: none.example/none:1}]
       volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
 `)
-	spec := kube.WaitSpec{What: "claim", Timeout: time.Minute, Resource: "persistentvolumeclaims", Namespace: c.Namespace, Name: "data"}
-	if err := kube.Wait(t.Context(), c.Cluster, spec, c.Core.CoreV1().PersistentVolumeClaims(c.Namespace),
-		kube.Named(func(now *corev1.PersistentVolumeClaim) (kube.Progress, error) {
-			return kube.Progress{Done: now != nil && now.Status.Phase == corev1.ClaimBound}, nil
-		})); err != nil {
-		t.Fatal(err)
-	}
+	c.Bound(t, "data")
 	set := &step.Set{}
 	(&Snapshot{}).Declare(set)
 	try := func(t *testing.T, name, resource, verb string) error {

@@ -4,6 +4,7 @@ package backup
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -17,6 +18,54 @@ import (
 	"github.com/kopia/kopia/snapshot"
 	"github.com/kopia/kopia/snapshot/snapshotfs"
 )
+
+// kopiaSees saves to a repository of its own, and returns what kopia's own code sees there.
+func kopiaSees(t *testing.T, q Request) fs.Entry {
+	t.Helper()
+	r, err := Open(t.Context(), Options{
+		Place: t.TempDir(), Password: "a key that only the tests know", App: "shop", Environment: "none",
+		Now: time.Now, Log: slog.New(slog.DiscardHandler), Setup: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close(context.WithoutCancel(t.Context())) })
+	q.Label = Label{App: "shop", Environment: "none", Volume: "data"}
+	made, err := r.Save(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := snapshot.LoadSnapshot(t.Context(), r.kopia, manifest.ID(made.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := snapshotfs.SnapshotRoot(r.kopia, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func nested(t *testing.T, root fs.Entry, names ...string) fs.Entry {
+	t.Helper()
+	found, err := snapshotfs.GetNestedEntry(t.Context(), root, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func kopiaReads(t *testing.T, file fs.File, want []byte) {
+	t.Helper()
+	reader, err := file.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if got, err := io.ReadAll(reader); err != nil || !slices.Equal(got, want) {
+		t.Errorf("kopia reads %d bytes, %v", len(got), err)
+	}
+}
 
 // kopia's own code finds each file of a backup where it says, as far as kopia goes.
 func TestKopiaReadsABackup(t *testing.T) {
@@ -32,46 +81,14 @@ func TestKopiaReadsABackup(t *testing.T) {
 	if err := os.Symlink("a", filepath.Join(source, "link")); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Open(t.Context(), Options{
-		Place: t.TempDir(), Password: "a key that only the tests know", App: "shop", Environment: "none",
-		Now: time.Now, Log: slog.New(slog.DiscardHandler), Setup: true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close(t.Context())
-	made, err := r.Save(t.Context(), Request{Folder: source, Label: Label{App: "shop", Environment: "none", Volume: "data"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := snapshot.LoadSnapshot(t.Context(), r.kopia, manifest.ID(made.ID))
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := snapshotfs.SnapshotRoot(r.kopia, m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := snapshotfs.GetNestedEntry(t.Context(), root, []string{"data", "a", "b", "file"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := kopiaSees(t, Request{Folder: source})
+	found := nested(t, root, "data", "a", "b", "file")
 	file, ok := found.(fs.File)
 	if !ok || found.Mode().Perm() != 0o640 || found.Size() != int64(len(want)) {
 		t.Fatalf("kopia sees %T, %v, %d bytes", found, found.Mode(), found.Size())
 	}
-	reader, err := file.Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	if got, err := io.ReadAll(reader); err != nil || !slices.Equal(got, want) {
-		t.Errorf("kopia reads %d bytes, %v", len(got), err)
-	}
-	link, err := snapshotfs.GetNestedEntry(t.Context(), root, []string{"data", "link"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	kopiaReads(t, file, want)
+	link := nested(t, root, "data", "link")
 	if symlink, ok := link.(fs.Symlink); !ok {
 		t.Errorf("kopia sees a %T", link)
 	} else if target, err := symlink.Readlink(t.Context()); err != nil || target != "a" {
@@ -88,42 +105,13 @@ func TestKopiaReadsADevice(t *testing.T) {
 	if err := os.WriteFile(source, want, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Open(t.Context(), Options{
-		Place: t.TempDir(), Password: "a key that only the tests know", App: "shop", Environment: "none",
-		Now: time.Now, Log: slog.New(slog.DiscardHandler), Setup: true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close(t.Context())
-	made, err := r.Save(t.Context(), Request{Device: source, Label: Label{App: "shop", Environment: "none", Volume: "data"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := snapshot.LoadSnapshot(t.Context(), r.kopia, manifest.ID(made.ID))
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := snapshotfs.SnapshotRoot(r.kopia, m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := snapshotfs.GetNestedEntry(t.Context(), root, []string{"data", "volume.img"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := kopiaSees(t, Request{Device: source})
+	found := nested(t, root, "data", "volume.img")
 	file, ok := found.(fs.File)
 	if !ok || found.Size() != int64(len(want)) {
 		t.Fatalf("kopia sees %T, %d bytes", found, found.Size())
 	}
-	reader, err := file.Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	if got, err := io.ReadAll(reader); err != nil || !slices.Equal(got, want) {
-		t.Errorf("kopia reads %d bytes, %v", len(got), err)
-	}
+	kopiaReads(t, file, want)
 }
 
 // However large a device is, what is kept of its pieces stays small.

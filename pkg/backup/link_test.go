@@ -18,21 +18,9 @@ import (
 	"github.com/knowngood/knowngood/pkg/fault"
 )
 
-func TestLinksOnMinIO(t *testing.T) {
-	program := serverProgram(t, minio)
-	address := freeAddress(t)
-	serve(t, address, []string{"MINIO_ROOT_USER=tester", "MINIO_ROOT_PASSWORD=tester-secret", "MINIO_BROWSER=off", "MINIO_UPDATE=off", "HOME=" + t.TempDir()},
-		program, "server", "--quiet", "--address", address, t.TempDir())
-	ready(t, "http://"+address+"/minio/health/ready")
-	linksRestore(t, address)
-}
+func TestLinksOnMinIO(t *testing.T) { linksRestore(t, onMinIO(t, t.TempDir())) }
 
-func TestLinksOnVersityGW(t *testing.T) {
-	program := serverProgram(t, versitygw)
-	address := freeAddress(t)
-	serve(t, address, []string{"ROOT_ACCESS_KEY=tester", "ROOT_SECRET_KEY=tester-secret"}, program, "--port", address, "posix", t.TempDir())
-	linksRestore(t, address)
-}
+func TestLinksOnVersityGW(t *testing.T) { linksRestore(t, onVersityGW(t, t.TempDir())) }
 
 // linksRestore proves that a backup comes back by links and the key alone, that they lead to no
 // other backup, and that they end.

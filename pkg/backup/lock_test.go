@@ -32,22 +32,10 @@ func lockOptions(t *testing.T, place string) Options {
 	}
 }
 
-func TestLocksOnMinIO(t *testing.T) {
-	program := serverProgram(t, minio)
-	address := freeAddress(t)
-	serve(t, address, []string{"MINIO_ROOT_USER=tester", "MINIO_ROOT_PASSWORD=tester-secret", "MINIO_BROWSER=off", "MINIO_UPDATE=off", "HOME=" + t.TempDir()},
-		program, "server", "--quiet", "--address", address, t.TempDir())
-	ready(t, "http://"+address+"/minio/health/ready")
-	locksHold(t, address)
-}
+func TestLocksOnMinIO(t *testing.T) { locksHold(t, onMinIO(t, t.TempDir())) }
 
 func TestLocksOnVersityGW(t *testing.T) {
-	program := serverProgram(t, versitygw)
-	address := freeAddress(t)
-	versions := t.TempDir()
-	serve(t, address, []string{"ROOT_ACCESS_KEY=tester", "ROOT_SECRET_KEY=tester-secret"},
-		program, "--port", address, "posix", "--versioning-dir", versions, t.TempDir())
-	locksHold(t, address)
+	locksHold(t, onVersityGW(t, t.TempDir(), "--versioning-dir", t.TempDir()))
 }
 
 // locksHold makes a bucket with object lock on a server, and proves that a locked backup is not

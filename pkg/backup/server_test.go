@@ -26,30 +26,39 @@ const (
 	azurite   = "KNOWNGOOD_TEST_AZURITE"
 )
 
-func TestStorageOnVersityGW(t *testing.T) {
-	program := serverProgram(t, versitygw)
-	folder := t.TempDir()
-	if err := os.Mkdir(filepath.Join(folder, "backups"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	address := freeAddress(t)
-	serve(t, address, []string{"ROOT_ACCESS_KEY=tester", "ROOT_SECRET_KEY=tester-secret"},
-		program, "--port", address, "posix", folder)
-	conformAmazon(t, address)
+// onVersityGW starts a versitygw over a folder, and returns its address; more are its words for
+// the folder.
+func onVersityGW(t *testing.T, folder string, more ...string) string {
+	t.Helper()
+	program, address := serverProgram(t, versitygw), freeAddress(t)
+	words := append([]string{"--port", address, "posix"}, more...)
+	serve(t, address, []string{"ROOT_ACCESS_KEY=tester", "ROOT_SECRET_KEY=tester-secret"}, program, append(words, folder)...)
+	return address
 }
 
-func TestStorageOnMinIO(t *testing.T) {
-	program := serverProgram(t, minio)
-	folder := t.TempDir()
-	if err := os.Mkdir(filepath.Join(folder, "backups"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	address := freeAddress(t)
+// onMinIO starts a MinIO over a folder, and returns its address.
+func onMinIO(t *testing.T, folder string) string {
+	t.Helper()
+	program, address := serverProgram(t, minio), freeAddress(t)
 	serve(t, address, []string{"MINIO_ROOT_USER=tester", "MINIO_ROOT_PASSWORD=tester-secret", "MINIO_BROWSER=off", "MINIO_UPDATE=off", "HOME=" + t.TempDir()},
 		program, "server", "--quiet", "--address", address, folder)
 	ready(t, "http://"+address+"/minio/health/ready")
-	conformAmazon(t, address)
+	return address
 }
+
+// withBucket returns a folder that a server takes for one with the bucket of the tests.
+func withBucket(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, "backups"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func TestStorageOnVersityGW(t *testing.T) { conformAmazon(t, onVersityGW(t, withBucket(t))) }
+
+func TestStorageOnMinIO(t *testing.T) { conformAmazon(t, onMinIO(t, withBucket(t))) }
 
 func conformAmazon(t *testing.T, address string) {
 	t.Helper()

@@ -9,8 +9,10 @@ import (
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/knowngood/knowngood/pkg/release"
 	"github.com/knowngood/knowngood/pkg/snapshot"
@@ -63,8 +65,9 @@ func (s *stage) leaveNothing(t *testing.T, class string) {
 	}
 	for i := range list.Items {
 		if c := &list.Items[i]; c.Spec.VolumeSnapshotRef.Namespace == s.Namespace {
-			c.Spec.DeletionPolicy = snapshotv1.VolumeSnapshotContentDelete
-			if _, err := of.Update(ctx, c, metav1.UpdateOptions{}); err != nil {
+			// A patch, since the snapshot-controller is writing to it at the same time.
+			goes := []byte(`{"spec":{"deletionPolicy":"Delete"}}`)
+			if _, err := of.Patch(ctx, c.Name, types.MergePatchType, goes, metav1.PatchOptions{}); err != nil && !apierrors.IsNotFound(err) {
 				t.Error(err)
 			}
 			_ = of.Delete(ctx, c.Name, metav1.DeleteOptions{})

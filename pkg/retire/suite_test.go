@@ -211,6 +211,7 @@ var suite = map[string]func(t *testing.T, s *stage){
 		}
 	},
 	"two at once": func(t *testing.T, s *stage) {
+		t.Helper()
 		for _, run := range []string{"r1", "r2", "r3"} {
 			s.release(t, run, false, "data")
 		}
